@@ -1,0 +1,128 @@
+"""The closed groups: every key, its type and its unit. Values live in conf/*.yaml, rules in `check` of `xlt.config.rules`.
+
+Imports neither torch nor transformers: `xlt <stage> --cfg job` answers at once. The open groups (dataset, tokenizer, model, objective) are `Any` here;
+`xlt.config.build` types them by their `_target_`.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+
+class Stage(str, Enum):
+    """The stages that train or score; `report` and the listing commands take no config."""
+
+    tokenize = "tokenize"
+    pretrain = "pretrain"
+    align = "align"
+    finetune = "finetune"
+    zero_shot_eval = "zero-shot-eval"
+
+
+class Schedule(str, Enum):
+    """Shape of the learning rate after its linear warm-up."""
+
+    linear = "linear"
+    cosine = "cosine"
+    constant = "constant"
+    inverse_sqrt = "inverse_sqrt"
+
+
+class Precision(str, Enum):
+    """Arithmetic of the forward and backward pass; the weights stay fp32."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Device(str, Enum):
+    """`auto` takes the accelerator that is there, else the CPU."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass
+class Run:
+    """Where the run lies, and what happens to what lies there already."""
+
+    name: str = MISSING  # runs/<name>/<stage>
+    root: str = MISSING  # folder of all runs, relative to the shell's working directory
+    dir: str = MISSING  # the run directory itself; by default <root>/<name>/<stage>
+    overwrite: bool = MISSING  # true: a run that lies there is removed first
+    cache: str | None = MISSING  # encoded corpora; null: $XLT_CACHE, else ~/.cache/xlt
+
+
+@dataclass
+class Languages:
+    """Who takes part. null means: all that the data set has (for target: all but the source)."""
+
+    train: list[str] | None = MISSING  # tokenize, pretrain, align: languages, or pairs such as en-de
+    source: list[str] = MISSING  # finetune: labelled languages; their dev sets choose the checkpoint
+    target: list[str] | None = MISSING  # zero-shot-eval: languages to score beside the source
+
+
+@dataclass
+class Train:
+    """What is computed: all of it changes the result."""
+
+    steps: int = MISSING  # updates
+    epochs: float | None = MISSING  # if set, steps = ceil(epochs * rows / batch_size)
+    batch_size: int = MISSING  # rows per update, over all processes and micro-batches
+    batch_tokens: int | None = MISSING  # if set, batches hold about so many tokens instead of batch_size rows
+    window: int = MISSING  # updates whose rows are sorted by length together; 1: batches of random length
+    max_length: int = MISSING  # tokens per row with specials; longer rows are cut
+    alpha: float = MISSING  # languages are drawn with p^alpha
+    learning_rate: float = MISSING
+    schedule: Schedule = MISSING
+    warmup: float = MISSING  # updates if >= 1, else share of the steps
+    weight_decay: float = MISSING
+    beta1: float = MISSING
+    beta2: float = MISSING
+    epsilon: float = MISSING
+    max_grad_norm: float = MISSING
+    eval_every: int = MISSING  # updates between two validations; 0: only at the end
+    save_every: int = MISSING  # updates between two checkpoints; 0: only at the end
+    log_every: int = MISSING  # updates between two lines of metrics.jsonl
+    keep: int = MISSING  # checkpoints kept, the chosen one beside
+    eval_rows: int | None = MISSING  # rows per language in a validation; null: all
+
+
+@dataclass
+class Hardware:
+    """How fast it is computed: none of it may change the result beyond rounding."""
+
+    device: Device = MISSING
+    precision: Precision = MISSING
+    threads: int | None = MISSING  # null: as many as torch takes
+    micro_batch_size: int | None = MISSING  # rows per forward pass; null: the whole batch
+    workers: int = MISSING  # threads that prepare batches ahead; 0: none
+    eval_tokens: int = MISSING  # tokens per forward pass in evaluation
+
+
+@dataclass
+class Tracking:
+    """Mirrors of metrics.jsonl, which is always written. Names of accelerate's trackers."""
+
+    trackers: list[str] = MISSING  # of: tensorboard wandb
+    project: str = MISSING
+
+
+@dataclass
+class StageConfig:
+    """What every stage's config holds."""
+
+    stage: Stage = MISSING
+    seed: int = MISSING
+    run: Run = field(default_factory=Run)
+    languages: Languages = field(default_factory=Languages)
+    train: Train = field(default_factory=Train)
+    hardware: Hardware = field(default_factory=Hardware)
+    tracking: Tracking = field(default_factory=Tracking)
+    dataset: Any = MISSING
+    tokenizer: Any = MISSING
+    model: Any = MISSING
+    objective: Any = MISSING

@@ -1,0 +1,100 @@
+"""Which rows make update k: a pure function of (lengths, shares, seed, k). Nothing is iterated, skipped or stored.
+
+Updates are planned in windows of `window` updates. A window takes from each language the next rows of its endless shuffled
+stream (epoch after epoch, each row once an epoch), sorts them by length, cuts them into batches and shuffles the batches.
+So rows of a batch have like lengths (little padding), while a window as a whole is a random draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xlt import noise
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Rows of one update: index of the stream (language), row in it, epoch of that stream. int64 (R,) each."""
+
+    streams: np.ndarray
+    rows: np.ndarray
+    epochs: np.ndarray
+
+
+class Plan:
+    """The rows of every update.
+
+    lengths: per stream, tokens (n_i,) that each row costs in a batch. shares: per stream, of the rows drawn; they sum to 1.
+    batch_size: rows per update. batch_tokens: if given, batches hold about so many tokens instead.
+    """
+
+    def __init__(self, lengths: list[np.ndarray], shares: list[float], seed: int, window: int, batch_size: int, batch_tokens: int | None = None):
+        self.lengths, self.shares, self.seed, self.window = lengths, shares, seed, window
+        mean = sum(q * float(n.mean()) for q, n in zip(shares, lengths, strict=True) if q)
+        self.batch_tokens = batch_tokens
+        self.rows_per_window = window * batch_size if batch_tokens is None else max(window, round(window * batch_tokens / mean))
+        self._phases = [float(noise.uniform(noise.key(seed, "phase", i))) for i in range(len(shares))]
+        self._orders: dict[int, tuple[int, np.ndarray]] = {}
+        self._batches: tuple[int, list[Draw]] | None = None
+
+    def rows_drawn(self, steps: int) -> int:
+        """Rows in `steps` updates, up to a window's rounding."""
+        return round(steps * self.rows_per_window / self.window)
+
+    def batch(self, step: int) -> Draw:
+        """The rows of update `step` (from 0)."""
+        index = step // self.window
+        if self._batches is None or self._batches[0] != index:
+            self._batches = (index, self._cut(self._window(index), index))
+        return self._batches[1][step % self.window]
+
+    def cursors(self, drawn: int) -> list[int]:
+        """How many of the first `drawn` rows come from each stream: whole numbers that sum to `drawn` and never decrease with it.
+
+        Each stream in turn takes its share of what the ones before it left: floor(a*T + phase) with a <= 1 grows by at most the
+        growth of T, so what is left for the others never shrinks.
+        """
+        taken, left, mass = [], drawn, 1.0
+        for share, phase in zip(self.shares, self._phases, strict=True):
+            part = share / mass if mass > share else 1.0
+            count = left if part >= 1.0 else int(np.floor(part * left + phase))
+            taken.append(count)
+            left, mass = left - count, mass - share
+        return taken
+
+    def _window(self, index: int) -> Draw:
+        begin, end = self.cursors(index * self.rows_per_window), self.cursors((index + 1) * self.rows_per_window)
+        parts = [self._stream(i, a, b) for i, (a, b) in enumerate(zip(begin, end, strict=True)) if b > a]
+        return Draw(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def _stream(self, i: int, begin: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = len(self.lengths[i])
+        positions = np.arange(begin, end)
+        epochs = positions // n
+        rows = np.concatenate([self._order(i, int(e))[positions[epochs == e] % n] for e in np.unique(epochs)])
+        return np.full(len(rows), i), rows, epochs
+
+    def _order(self, i: int, epoch: int) -> np.ndarray:
+        if self._orders.get(i, (None,))[0] != epoch:
+            self._orders[i] = (epoch, noise.permutation(noise.key(self.seed, "order", i, epoch), len(self.lengths[i])))
+        return self._orders[i][1]
+
+    def _cut(self, draw: Draw, index: int) -> list[Draw]:
+        shuffled = noise.permutation(noise.key(self.seed, "window", index), len(draw.rows))
+        lengths = np.empty(len(draw.rows), np.int64)
+        for i in np.unique(draw.streams):
+            mine = draw.streams == i
+            lengths[mine] = self.lengths[i][draw.rows[mine]]
+        order = shuffled if self.window == 1 else shuffled[np.argsort(lengths[shuffled], kind="stable")]
+        weights = np.ones(len(order)) if self.batch_tokens is None else lengths[order].astype(np.float64)
+        # A row belongs to the batch in which its middle falls, so that batches weigh the same.
+        middles = np.cumsum(weights) - weights / 2
+        batch_of = np.minimum((middles * self.window / weights.sum()).astype(np.int64), self.window - 1)
+        bounds = np.searchsorted(batch_of, np.arange(self.window + 1))
+        if (np.diff(bounds) == 0).any():  # a row longer than a whole batch would leave its neighbour empty
+            bounds = np.arange(self.window + 1) * len(order) // self.window
+        ranks = noise.permutation(noise.key(self.seed, "batches", index), self.window)
+        pieces = [order[bounds[b] : bounds[b + 1]] for b in ranks]
+        return [Draw(draw.streams[p], draw.rows[p], draw.epochs[p]) for p in pieces]

@@ -1,0 +1,65 @@
+"""Every way in which xlt says no: one sentence for the user, and the exit code the shell sees.
+
+An error carries its own sentence (path, value, remedy); `xlt.cli` only prints it. Exit codes are documented in the README.
+"""
+
+from __future__ import annotations
+
+import signal
+
+
+class XltError(Exception):
+    """Base of all errors whose text is meant for the user. Not raised itself."""
+
+    exit_code = 2
+
+
+class ConfigError(XltError):
+    """The config is wrong. Holds every problem found, one sentence each, so that one run shows them all."""
+
+    def __init__(self, problems: list[str] | str):
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(XltError):
+    """An input file or row is not what the config says it is."""
+
+
+class NotConverged(XltError):
+    """The run finished but did not reach its aim, for example an alignment that did not converge."""
+
+    exit_code = 3
+
+
+class StorageError(XltError):
+    """The disk refused: full, read-only, or an I/O error."""
+
+    exit_code = 74
+
+
+class RunInUse(XltError):
+    """Another process holds the run directory."""
+
+    exit_code = 75
+
+
+class NonFinite(XltError):
+    """Loss or gradient is NaN or infinite; nothing was updated with it."""
+
+    exit_code = 76
+
+
+class CannotResume(XltError):
+    """Nothing valid to resume from, or what would be resumed does not match what was asked for."""
+
+    exit_code = 78
+
+
+class Interrupted(XltError):
+    """A signal asked the run to stop; what was promised to be saved is saved."""
+
+    def __init__(self, signum: int, sentence: str):
+        super().__init__(sentence)
+        self.exit_code = 128 + signum
+        self.signal = signal.Signals(signum)

@@ -1,0 +1,1 @@
+"""Scoring: the one prediction loop, and what transfer means in numbers."""

@@ -1,0 +1,46 @@
+"""The only prediction loop: all rows of a table once, in batches of like length under a token budget, outputs in the rows' order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from xlt import signals
+from xlt.data.encode import Table, gather
+from xlt.types import Objective
+from xlt.vocabulary import Vocabulary
+
+EVAL_SEED = 0  # noise of a validation (masked positions) is the same at every step of every run
+
+
+@torch.no_grad()
+def predict(
+    model, objective: Objective, table: Table, labels: np.ndarray | None, vocabulary: Vocabulary, max_length: int, budget: int, accelerator, rows: int | None = None
+) -> dict[str, np.ndarray]:
+    """Outputs of `objective.predict` for the first `rows` rows (None: all). budget: padded tokens per forward pass."""
+    model.eval()
+    chosen = np.arange(len(table) if rows is None else min(rows, len(table)))
+    lengths = objective.row_length(table.lengths[chosen], vocabulary, max_length)
+    order = chosen[np.argsort(-lengths, kind="stable")]  # longest first: what does not fit in memory fails at once
+    parts: dict[str, list[np.ndarray]] = {}
+    for batch_rows in _budgeted(order, lengths[order], budget):
+        signals.stop_if_requested("while scoring; run the same command again to go on")
+        zeros = np.zeros(len(batch_rows), np.int64)
+        drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, None if labels is None else [labels])
+        batch = objective.collate(drawn, vocabulary, max_length).to(accelerator.device)
+        for name, output in model(objective.predict, batch).items():
+            parts.setdefault(name, []).append(output.cpu().numpy())
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return {name: np.concatenate(outputs)[back] for name, outputs in parts.items()}
+
+
+def _budgeted(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Consecutive runs of `order` (longest first) whose padded size stays within `budget` tokens; one row at least."""
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(int(lengths[start]), 1))
+        yield order[start : start + size]
+        start += size

@@ -1,0 +1,32 @@
+"""From the states of a sentence's tokens to one vector, and from a masked LM's states to logits: small functions on tensors."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import torch
+
+
+class Pool(str, Enum):
+    """How a sentence becomes a vector: the mean over its tokens, or its first token's state."""
+
+    mean = "mean"
+    first = "first"
+
+
+def pool(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor | None, how: Pool) -> torch.Tensor:
+    """states_BD. mask_BL: 1 where a token is real; None: all are."""
+    if how is Pool.first:
+        return hidden_BLD[:, 0]
+    if mask_BL is None:
+        return hidden_BLD.mean(1)
+    weights_BL1 = mask_BL.unsqueeze(-1).to(hidden_BLD.dtype)
+    return (hidden_BLD * weights_BL1).sum(1) / weights_BL1.sum(1).clamp_min(1)
+
+
+def masked_lm_logits(backbone, hidden_MD: torch.Tensor) -> torch.Tensor:
+    """logits_MV of a transformers masked LM at chosen positions only: 15 % of the tokens, so a seventh of the head's work."""
+    for name in ("lm_head", "cls", "predictions"):
+        if (head := getattr(backbone, name, None)) is not None:
+            return head(hidden_MD)
+    return backbone.decoder(backbone.head(hidden_MD))  # ModernBERT

@@ -1,0 +1,1 @@
+"""What a model learns: one file and one YAML per objective (Protocol in `xlt.types`)."""

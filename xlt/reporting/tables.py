@@ -1,0 +1,104 @@
+"""One table of runs x languages from their metrics.json: mean and standard deviation over seeds, source and target means, gap.
+
+Byte-stable: the same files give the same table. Figures are printed as percentages where the metric is a share.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from xlt.errors import DataError
+
+_SEED = re.compile(r"[,/_-]?seed[=_-]?\d+")
+SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: a run, or runs that differ only in their seed. values: per column, one figure per seed."""
+
+    name: str
+    seeds: list[int]
+    values: dict[str, list[float]]
+
+
+def find(paths: list[Path]) -> list[dict]:
+    """The metrics.json in each path, or below it. DataError if a path has none or one that is damaged."""
+    found = []
+    for path in paths:
+        files = [path] if path.is_file() else sorted(path.rglob("metrics.json"))
+        if not files:
+            raise DataError(f"{path}: no metrics.json in it or below it; give run directories of finished runs")
+        for file in files:
+            try:
+                found.append({**json.loads(file.read_text(encoding="utf-8")), "path": str(file)})
+            except (ValueError, OSError) as error:
+                raise DataError(f"{file}: cannot be read as JSON ({error}); make that run anew") from error
+    return found
+
+
+def collect(runs: list[dict], dataset: str | None, metric: str | None) -> tuple[str, str, list[Line]]:
+    """(data set, metric, lines) for the runs that were scored on `dataset` (None: the first run's). DataError if none was."""
+    scored = [r for r in runs if r.get("transfer")] or [r for r in runs if r.get("results")]
+    dataset = dataset or next((d for r in scored for d in sorted(r["results"])), None)
+    scored = [r for r in scored if dataset in r["results"]]
+    if not scored:
+        raise DataError(f"no run was scored on {dataset}; the runs given have {', '.join(sorted({d for r in runs for d in r.get('results', {})})) or 'no results'}")
+    metric = metric or ("accuracy" if "accuracy" in scored[0]["results"][dataset] else sorted(scored[0]["results"][dataset])[0])
+    groups: dict[str, list[dict]] = {}
+    for run in scored:
+        if metric not in run["results"][dataset]:
+            raise DataError(f"{run['path']}: has no {metric} on {dataset}; it has {', '.join(sorted(run['results'][dataset]))}")
+        groups.setdefault(_SEED.sub("", run["run"]) or "run", []).append(run)
+    return dataset, metric, [_line(name, members, dataset, metric) for name, members in groups.items()]
+
+
+def _line(name: str, members: list[dict], dataset: str, metric: str) -> Line:
+    values: dict[str, list[float]] = {}
+    for run in members:
+        for language, score in run["results"][dataset][metric].items():
+            values.setdefault(language, []).append(score)
+        summary = run.get("transfer", {}).get(dataset, {}).get(metric)
+        for column, key in SUMMARY.items():
+            if summary:
+                values.setdefault(column, []).append(summary[key])
+    return Line(name, sorted(run["seed"] for run in members), values)
+
+
+def columns(lines: list[Line]) -> list[str]:
+    """Summary columns first, then languages in alphabetical order."""
+    present = {column for line in lines for column in line.values}
+    return [c for c in SUMMARY if c in present] + sorted(present - SUMMARY.keys())
+
+
+def markdown(dataset: str, metric: str, lines: list[Line]) -> str:
+    """A Markdown table, runs as rows. `12.3 ±0.4` is mean and standard deviation (n - 1) over seeds, in percent."""
+    names = columns(lines)
+    rows = [["run", "seeds", *names], ["---", "---:", *["---:"] * len(names)]]
+    rows += [[line.name, str(len(line.seeds)), *(_cell(line.values.get(c)) for c in names)] for line in lines]
+    return f"{dataset}, {metric} in percent\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _cell(values: list[float] | None) -> str:
+    if not values:
+        return ""
+    spread = f" ±{100 * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * mean(values):.1f}{spread}"
+
+
+def csv_table(metric: str, lines: list[Line]) -> str:
+    """One line per run and column, unrounded: run, seeds, metric, column, mean, standard deviation."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run", "seeds", "metric", "column", "mean", "std"])
+    for line in lines:
+        for column in columns(lines):
+            if values := line.values.get(column):
+                writer.writerow([line.name, len(values), metric, column, repr(mean(values)), repr(stdev(values)) if len(values) > 1 else ""])
+    return out.getvalue()

@@ -1,0 +1,157 @@
+"""The run directory: who may write in it, what it was asked, where it came from, and whether it is finished.
+
+Knows nothing of training. What is in it is listed in the README; every file is replaced in one step, and metrics.json comes last: a
+directory with metrics.json is finished.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from xlt import files
+from xlt.errors import CannotResume, RunInUse
+
+SCHEMA = 1
+_SPEED_ONLY = ("hardware", "tracking", "run")  # groups that may differ between two halves of a run
+_PACKAGES = ("xlt", "torch", "transformers", "tokenizers", "sentencepiece", "numpy", "accelerate")
+
+
+class Finished(Exception):
+    """The same run is there already, complete. Not an error: the command has nothing to do."""
+
+
+@dataclass
+class RunDirectory:
+    """A run directory held by this process until it ends. config: the resolved config, plain values."""
+
+    path: Path
+    stage: str
+    config: dict
+    lineage: dict = field(default_factory=dict)
+    resumed: bool = False
+
+    @classmethod
+    def open(cls, path: str | Path, stage: str, config: dict, overwrite: bool) -> RunDirectory:
+        """Lock it and see what is there. RunInUse, Finished, or CannotResume if what is there was asked differently."""
+        run = cls(Path(path), stage, config)
+        run._lock()
+        asked = run.path / "config.yaml"
+        if asked.exists():
+            differences = run._differences(yaml.safe_load(asked.read_text(encoding="utf-8")))
+            finished = (run.path / "metrics.json").exists()
+            if overwrite and (differences or finished):
+                run._clear()
+            elif differences:
+                raise CannotResume(f"{run.path}: a run with another config lies there ({'; '.join(differences[:5])}); set run.overwrite=true to remove it, or another run.name")
+            elif finished:
+                raise Finished(f"{run.path} is finished; see {run.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name")
+            else:
+                run.resumed = True
+                return run
+        elif strange := [p.name for p in run.path.iterdir() if not p.name.startswith(".")]:
+            raise CannotResume(f"{run.path}: holds {strange[0]!r} but no run of xlt; give another run.dir or run.name")
+        files.write_text(asked, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        return run
+
+    def _lock(self) -> None:
+        with files.disk(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._handle = open(self.path / ".lock", "w")  # noqa: SIM115  held until the process ends
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunInUse(f"{self.path}: another process is working there; wait for it, or give another run.name") from error
+
+    def _differences(self, before: dict) -> list[str]:
+        return [
+            f"{key} was {_short(old)}, is {_short(new)}"
+            for key, old, new in _differences(before, self.config)
+            if key.split(".")[0] not in _SPEED_ONLY
+        ]
+
+    def _clear(self) -> None:
+        for inside in self.path.iterdir():
+            if inside.name != ".lock":
+                shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
+
+    def record(self, lineage: dict) -> None:
+        """Write manifest.json: hashes of what went in. CannotResume if an interrupted run had other data, tokenizer or parent."""
+        manifest_file = self.path / "manifest.json"
+        self.lineage = {**lineage, "config": digest({k: v for k, v in self.config.items() if k not in _SPEED_ONLY})}
+        if self.resumed and manifest_file.exists():
+            before = json.loads(manifest_file.read_text())["lineage"]
+            if changed := [key for key, *_ in _differences(before, self.lineage)]:
+                raise CannotResume(f"{self.path}: {changed[0]} is not what it was when the run began; restore it, or set run.overwrite=true to start anew")
+        threads = os.cpu_count()
+        files.write_json(
+            manifest_file,
+            {"stage": self.stage, "seed": self.config["seed"], "lineage": self.lineage, "versions": versions(), "git": _git_revision(), "processors": threads, "command": sys.argv},
+        )
+
+    def finish(self, results: dict) -> None:
+        """Write metrics.json, the last file of a run. results: what design section "metrics.json" lists beside schema, stage, run and versions."""
+        fixed = {"schema": SCHEMA, "stage": self.stage, "run": str(self.config["run"]["name"]), "seed": self.config["seed"], "versions": versions(), "lineage": self.lineage}
+        files.write_json(self.path / "metrics.json", {**fixed, **results})
+
+
+def digest(value) -> str:
+    """Hex SHA-256 of anything JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def parent_lineage(init_from: str | None) -> dict | None:
+    """Where weights came from: the name, and the hash of the manifest of its files if it is a folder of ours."""
+    if init_from is None:
+        return None
+    manifest = Path(init_from) / "model" / files.MANIFEST
+    return {"init_from": init_from, "files": files.sha256(manifest) if manifest.is_file() else None}
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what decides results."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a bare checkout on the path
+            continue
+    return found
+
+
+def peak_memory() -> int:
+    """Bytes of resident memory this process had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _git_revision() -> str | None:
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    answer = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None
+
+
+def _differences(before, now, prefix: str = ""):
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            yield from _differences(before.get(key), now.get(key), f"{prefix}{key}.")
+    elif before != now:
+        yield prefix.rstrip("."), before, now
+
+
+def _short(value) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+

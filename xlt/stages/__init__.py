@@ -1,0 +1,1 @@
+"""The stages: one file each, one function that reads like the pipeline."""

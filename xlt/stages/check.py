@@ -1,0 +1,42 @@
+"""xlt check: what can be known of a run before it starts, without loading a weight: languages, tokenizer, shape and size of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xlt.errors import ConfigError
+from xlt.models.build import load_config, locate
+from xlt.stages.setup import tokenizer_of
+from xlt.training.progress import Screen
+
+
+def run(cfg) -> None:
+    """Print what would be used. ConfigError for what is wrong; what an earlier stage has yet to make is said, and is no error."""
+    screen = Screen()
+    view = getattr(cfg.objective, "view", "text" if cfg.stage == "tokenize" else "classification")
+    if view not in cfg.dataset.views():
+        raise ConfigError(f"dataset: {cfg.dataset.name} has no {view} view, which this objective reads (it has {', '.join(cfg.dataset.views())})")
+    if getattr(cfg.dataset, "root", "") is None:
+        screen.say(f"dataset {cfg.dataset.name}: dataset.root is null, so it would come from the hub; not checked")
+    else:
+        offered = cfg.dataset.languages(view)
+        screen.say(f"dataset {cfg.dataset.name}: {view} in {len(offered)} languages or pairs: {', '.join(offered)}")
+    if cfg.model is None or cfg.stage == "tokenize":
+        return
+    if cfg.model.init_from is not None and not Path(cfg.model.init_from).exists():
+        screen.say(f"model.init_from: {cfg.model.init_from} does not exist here (yet); not checked")
+        return
+    if cfg.model.init_from is not None:
+        locate(cfg.model.init_from)
+    try:
+        tokenizer = tokenizer_of(cfg)
+    except ConfigError as missing:
+        screen.say(f"{missing}; the model's size is not known before that")
+        return
+    import torch
+    from transformers import AutoModel
+
+    config, _ = load_config(cfg.model, len(tokenizer), tokenizer.pad_token_id, {})
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in AutoModel.from_config(config).parameters())
+    screen.say(f"model {config.model_type}: {config.num_hidden_layers} layers x {config.hidden_size}, {parameters / 1e6:.1f} M parameters, {len(tokenizer):,} tokens")

@@ -1,0 +1,27 @@
+"""xlt report: several run directories -> one table, printed and written as Markdown and CSV."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xlt import files
+from xlt.reporting.tables import collect, csv_table, find, markdown
+
+
+def main(argv: list[str]) -> int:
+    """`xlt report RUN [RUN ...]`; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="xlt report", description="One table of runs x languages: mean and standard deviation over seeds, target mean, transfer gap.")
+    parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders with run directories below them")
+    parser.add_argument("--dataset", help="data set to compare on (default: the first run's)")
+    parser.add_argument("--metric", help="metric to compare (default: accuracy where there is one)")
+    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.csv")
+    options = parser.parse_args(argv)
+    dataset, metric, lines = collect(find(options.runs), options.dataset, options.metric)
+    table = markdown(dataset, metric, lines)
+    print(table, end="")
+    if options.out is not None:
+        files.write_text(options.out.with_suffix(".md"), table)
+        files.write_text(options.out.with_suffix(".csv"), csv_table(metric, lines))
+        print(f"\nwritten: {options.out.with_suffix('.md')} {options.out.with_suffix('.csv')}")
+    return 0

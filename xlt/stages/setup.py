@@ -1,0 +1,94 @@
+"""What several stages do first: find the tokenizer, encode the languages, set up the hardware. Steps of a pipeline, no pipeline itself."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import torch
+
+from xlt import languages
+from xlt.data.encode import Table, encode
+from xlt.errors import ConfigError
+from xlt.tokenization.load import load, tokenizer_hash
+from xlt.training.tracking import check_trackers
+
+
+def cache_folder(cfg) -> Path:
+    """Where encoded corpora are kept: run.cache, else $XLT_CACHE, else ~/.cache/xlt."""
+    return Path(cfg.run.cache or os.environ.get("XLT_CACHE") or Path.home() / ".cache" / "xlt").expanduser()
+
+
+def tokenizer_of(cfg):
+    """The tokenizer that cfg.tokenizer and cfg.model name together."""
+    if cfg.tokenizer.path is not None:
+        return load(cfg.tokenizer.path)
+    if cfg.model.init_from is not None:
+        return load(cfg.model.init_from)
+    made = Path(cfg.run.root) / cfg.run.name / "tokenize"
+    if not made.is_dir():
+        raise ConfigError(f"tokenizer.path: none is given and {made} does not exist; run `xlt tokenize run.name={cfg.run.name}` first, or give tokenizer.path=DIR")
+    return load(str(made))
+
+
+def accelerator_of(cfg):
+    """accelerate's handle on device and precision, with cfg.hardware applied to torch."""
+    from accelerate import Accelerator
+
+    if cfg.hardware.threads is not None:
+        torch.set_num_threads(cfg.hardware.threads)
+    if cfg.hardware.device.value == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("hardware.device: cuda is asked for, but torch finds no GPU here; choose hardware=cpu, or install a CUDA build of torch")
+    trackers = check_trackers(list(cfg.tracking.trackers))
+    precision = {"fp32": "no", "bf16": "bf16"}[cfg.hardware.precision.value]
+    accelerator = Accelerator(cpu=cfg.hardware.device.value == "cpu", mixed_precision=precision, log_with=trackers or None, project_dir=cfg.run.dir)
+    if trackers:
+        accelerator.init_trackers(cfg.tracking.project)
+    return accelerator
+
+
+def choose_languages(asked: list[str] | None, dataset, view: str, split: str, key: str) -> list[str]:
+    """The languages (or pairs) of `dataset` with `split` that are asked for; null asks for all. ConfigError for one it does not have.
+
+    In parallel data a single language stands for all of its pairs with another one asked for.
+    """
+    if view not in dataset.views():
+        raise ConfigError(f"dataset: {dataset.name} has no {view} view (it has {', '.join(dataset.views())}), which this objective reads; choose another dataset or objective")
+    offered = [language for language in dataset.languages(view) if split in dataset.splits(view, language)]
+    if asked is None:
+        if not offered:
+            raise ConfigError(f"dataset: {dataset.name} has no {split} split in any language; check dataset.root")
+        return offered
+    asked = [language if "-" in language and language in offered else _canonical(language, offered) for language in asked]
+    if view in ("parallel", "dictionary"):
+        singles = {language for language in asked if "-" not in language}
+        pairs = [p for p in offered if p in asked or set(languages.pair(p)) <= singles]
+        if pairs:
+            return pairs
+    unknown = [language for language in asked if language not in offered]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], offered, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"{key}: {dataset.name} has no {unknown[0]} with a {split} split; {hint}it has {', '.join(offered)}")
+    return asked
+
+
+def _canonical(code: str, offered: list[str]) -> str:
+    """The data set's own spelling of an alias (eng_Latn, eng, en)."""
+    if code in offered:
+        return code
+    wanted = languages.canonical(code)
+    same = [o for o in offered if "-" not in o and languages.known(o) and languages.canonical(o) == wanted]
+    return same[0] if same else wanted
+
+
+def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:
+    """Encoded rows of each language; from the cache where they are known."""
+    digest = tokenizer_hash(tokenizer)
+    return {language: encode(cfg.dataset, objective.view, language, split, objective.texts, tokenizer, digest, cache_folder(cfg)) for language in wanted}
+
+
+def data_lineage(tables: dict[str, Table]) -> dict[str, str]:
+    """Content hashes, for the manifest."""
+    return {f"{t.dataset}/{t.language}/{t.split}": t.fingerprint for t in tables.values()}

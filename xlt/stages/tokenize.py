@@ -1,0 +1,63 @@
+"""xlt tokenize: text -> a SentencePiece tokenizer learned on language-balanced text, with a report of how it treats each language."""
+
+from __future__ import annotations
+
+import os
+
+from xlt import files
+from xlt.data.sampling import language_shares
+from xlt.run import RunDirectory, peak_memory
+from xlt.stages.setup import choose_languages
+from xlt.tokenization.load import tokenizer_hash
+from xlt.tokenization.train import balanced_sample, draw_sentences, fertility, train
+from xlt.training.progress import Screen
+
+REPORT_ROWS = 2000  # sentences per language on which fertility is measured
+
+
+def run(cfg) -> float:
+    """Learn cfg.tokenizer on the text of cfg.languages.train; returns the mean fertility over the languages."""
+    spec, screen = cfg.tokenizer, Screen()
+    directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
+    wanted = choose_languages(cfg.languages.train, cfg.dataset, "text", "train", "languages.train")
+    directory.record({"data": {language: cfg.dataset.fingerprint("text", language, "train") for language in wanted}})
+    texts = {language: [row["text"] for row in cfg.dataset.rows("text", language, "train")] for language in wanted}
+    sizes = {language: len(t) for language, t in texts.items()}
+    shares = language_shares(sizes, spec.alpha)
+    total = sum(sizes.values())
+    counts = balanced_sample(sizes, shares, min(spec.sample or total, total), spec.max_repeats)
+    screen.say(f"tokenize: learning {spec.vocab_size:,} {spec.kind.value} pieces from {sum(counts.values()):,} sentences in {len(wanted)} languages")
+
+    threads = cfg.hardware.threads or os.cpu_count() or 1
+    tokenizer = train(spec, draw_sentences(texts, counts, cfg.seed), threads, cfg.train.max_length)
+    files.write_folder(directory.path / "tokenizer", lambda folder: tokenizer.save_pretrained(folder))
+
+    held_out = {language: _held_out(cfg, language) or texts[language] for language in wanted}
+    report = {language: fertility(tokenizer, lines[:REPORT_ROWS]) for language, lines in held_out.items()}
+    screen.table(
+        "how the tokenizer treats each language",
+        ["language", "sentences", "share", "sub-words/word", "characters/sub-word", "unknown", "bytes"],
+        [
+            [language, f"{sizes[language]:,}", f"{shares[language]:.1%}", f"{r['fertility']:.2f}", f"{r['characters_per_token']:.2f}", f"{r['unknown_rate']:.2%}", f"{r['byte_rate']:.2%}"]
+            for language, r in report.items()
+        ],
+    )
+    by_metric = {metric: {language: r[metric] for language, r in report.items()} for metric in next(iter(report.values()))}
+    directory.finish(
+        {
+            "results": {cfg.dataset.name: by_metric},
+            "n": {cfg.dataset.name: {language: min(len(t), REPORT_ROWS) for language, t in held_out.items()}},
+            "higher_is_better": {"fertility": False, "characters_per_token": True, "unknown_rate": False, "byte_rate": False},
+            "vocabulary": {"size": len(tokenizer), "hash": tokenizer_hash(tokenizer)},
+            "sampling": [{"language": language, "rows": sizes[language], "share": shares[language], "drawn": counts[language]} for language in wanted],
+            "efficiency": {"peak_memory_bytes": peak_memory()},
+        }
+    )
+    screen.say(f"{directory.path}: done; {len(tokenizer):,} tokens")
+    return sum(by_metric["fertility"].values()) / len(wanted)
+
+
+def _held_out(cfg, language: str) -> list[str]:
+    if "dev" not in cfg.dataset.splits("text", language):
+        return []
+    return [row["text"] for row in cfg.dataset.rows("text", language, "dev")]

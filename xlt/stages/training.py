@@ -1,0 +1,192 @@
+"""The pipeline that pretrain, align and finetune share: load, build, train, score, write. What differs between them is in `Recipe`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from xlt import files
+from xlt.data.encode import Table, gather
+from xlt.data.plan import Plan
+from xlt.data.sampling import language_shares, share_table
+from xlt.errors import ConfigError
+from xlt.evaluation.loop import predict
+from xlt.models.build import TransferModel, build, save
+from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.tokenization.load import tokenizer_hash
+from xlt.training.checkpoint import Checkpoints
+from xlt.training.loop import Choice, Pace, Progress, fit, summary
+from xlt.training.optimizer import LearningRate, adamw
+from xlt.training.progress import Screen
+from xlt.training.tracking import MetricsLog
+from xlt.types import Batch
+from xlt.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training stage is: which languages it learns from, and how its checkpoint is chosen.
+
+    languages: as asked in the config (None: all); key: the config key to blame. choose: keep the checkpoint that is best on their dev data
+    (else the last one is kept). labelled: the task has a closed set of labels.
+    """
+
+    languages: list[str] | None
+    key: str
+    choose: bool
+    labelled: bool = False
+
+
+def train(cfg, recipe: Recipe) -> float:
+    """Run a training stage from config to metrics.json; returns the mean dev score that a sweep optimises."""
+    objective, settings = cfg.objective, cfg.train
+    if not objective.separable and cfg.hardware.micro_batch_size is not None:
+        raise ConfigError(
+            f"hardware.micro_batch_size: {type(objective).__name__} takes its negatives from the whole batch, so splitting it would change the loss; "
+            "set it to null and lower train.batch_size if memory is short"
+        )
+    screen = Screen()
+    run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
+    accelerator = accelerator_of(cfg)
+    tokenizer = tokenizer_of(cfg)
+    vocabulary = Vocabulary.of(tokenizer)
+
+    wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
+    tables = encode_all(cfg, objective, tokenizer, wanted, "train")
+    judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
+    dev = encode_all(cfg, objective, tokenizer, judged, "dev")
+    if recipe.choose and not dev:
+        raise ConfigError(f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.splits.dev")
+    run.record({"data": data_lineage(tables) | data_lineage(dev), "tokenizer": tokenizer_hash(tokenizer), "parent": parent_lineage(cfg.model.init_from)})
+
+    labels = label_names(cfg, tables) if recipe.labelled else None
+    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed)
+    model.task |= {"source_languages": wanted, "dataset": cfg.dataset.name, "max_length": settings.max_length, "objective": cfg.resolved["objective"]}
+    plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
+    announce(screen, cfg, model, table, steps)
+
+    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
+    model = accelerator.prepare_model(model)
+    plain: TransferModel = accelerator.unwrap_model(model)
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
+    progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
+
+    def validate() -> tuple[dict, float]:
+        figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, settings.eval_rows)
+        return figures, float(np.mean(list(figures[objective.metric].values())))
+
+    warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * steps)
+    progress = fit(
+        model=model,
+        objective=objective,
+        batches=batches_of(plan, tables, labels, objective, vocabulary, cfg),
+        optimizer=optimizer,
+        learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
+        accelerator=accelerator,
+        pace=Pace(steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
+        seed=cfg.seed,
+        max_grad_norm=settings.max_grad_norm,
+        checkpoints=checkpoints,
+        progress=progress,
+        validate=validate if dev else None,
+        choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
+        log=MetricsLog(run.path / "metrics.jsonl", progress.step, accelerator),
+        screen=screen,
+    )
+    if progress.best_step not in (None, steps):
+        checkpoints.load(progress.best_step, plain, None)
+        screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
+    figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, None) if dev else {}
+    files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
+    accelerator.end_training()
+    run.finish(
+        {
+            "selection": "source-dev" if recipe.choose else "last",
+            "step": progress.best_step or progress.step,
+            "results": {cfg.dataset.name: figures},
+            "n": {cfg.dataset.name: {language: len(t) for language, t in dev.items()}},
+            "split": "dev",
+            "higher_is_better": objective.higher_is_better,
+            "sampling": [vars(line) for line in table],
+            "parameters": sum(p.numel() for p in plain.parameters()),
+            "efficiency": {"seconds": round(progress.seconds, 1), "tokens": progress.tokens, "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1), "peak_memory_bytes": peak_memory()},
+        }
+    )
+    screen.say(f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}")
+    return float(np.mean(list(figures[objective.metric].values()))) if figures else math.nan
+
+
+def label_names(cfg, tables: dict[str, Table]) -> list[str]:
+    """The task's labels: those the data set declares, else those of the source languages' training rows, sorted."""
+    declared = cfg.dataset.labels()
+    if declared is not None:
+        return declared
+    missing = [language for language, table in tables.items() if table.labels is None]
+    if missing:
+        raise ConfigError(f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no label; map dataset.columns.label to the column that holds it")
+    return sorted({name for table in tables.values() for name in table.labels})
+
+
+def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
+    """(plan, updates, sampling table) for the training rows."""
+    settings = cfg.train
+    lengths = {language: objective.row_length(t.lengths, vocabulary, settings.max_length) for language, t in tables.items()}
+    rows = {language: len(t) for language, t in tables.items()}
+    shares = language_shares(rows, settings.alpha)
+    plan = Plan(list(lengths.values()), list(shares.values()), cfg.seed, settings.window, settings.batch_size, settings.batch_tokens)
+    steps = settings.steps
+    if settings.epochs is not None:
+        steps = math.ceil(settings.epochs * sum(rows.values()) * plan.window / plan.rows_per_window)
+    tokens = {language: int(n.sum()) for language, n in lengths.items()}
+    return plan, steps, share_table(rows, tokens, shares, plan.rows_drawn(steps))
+
+
+def batches_of(plan: Plan, tables: dict[str, Table], labels: list[str] | None, objective, vocabulary: Vocabulary, cfg) -> Callable[[int], list[Batch]]:
+    """step -> the micro-batches of that update."""
+    streams = list(tables.values())
+    gold = None if labels is None else [t.labels_as(labels) for t in streams]
+    size = cfg.hardware.micro_batch_size
+
+    def batches(step: int) -> list[Batch]:
+        draw = plan.batch(step)
+        rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, gold)
+        parts = [rows] if size is None else [rows.slice(i, i + size) for i in range(0, len(rows), size)]
+        return [objective.collate(part, vocabulary, cfg.train.max_length) for part in parts]
+
+    return batches
+
+
+def score(model, objective, tables: dict[str, Table], labels: list[str] | None, vocabulary: Vocabulary, cfg, accelerator, rows: int | None) -> dict[str, dict[str, float]]:
+    """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
+    figures: dict[str, dict[str, float]] = {}
+    for language, table in tables.items():
+        gold = None if labels is None else table.labels_as(labels)
+        outputs = predict(model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows)
+        for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
+            figures.setdefault(metric, {})[language] = value
+    return figures
+
+
+def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progress:
+    """The progress of the newest whole checkpoint, its weights in place; a fresh start if the run was stopped before its first."""
+    step = checkpoints.newest()
+    if step is None:
+        screen.say("the run was interrupted before its first checkpoint: starting from the beginning")
+        return Progress()
+    state = checkpoints.load(step, model, optimizer)
+    screen.say(f"resuming after update {step}")
+    return Progress(**state)
+
+
+def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> None:
+    """What is about to be trained, on what."""
+    config = model.backbone.config
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    origin = f"from {cfg.model.init_from}" if cfg.model.init_from else "random weights"
+    screen.say(f"{cfg.stage}: {type(model.backbone).__name__} ({config.num_hidden_layers} layers x {config.hidden_size}, {millions:.1f} M parameters, {origin}), {steps} updates")
+    lines = [[t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"] for t in table]
+    screen.table(f"languages drawn with p^{cfg.train.alpha}", ["language", "rows", "tokens", "share", "tokens drawn", "epochs"], lines)

@@ -1,0 +1,105 @@
+"""xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from xlt import files
+from xlt.config.build import build_node
+from xlt.errors import ConfigError
+from xlt.evaluation.loop import predict
+from xlt.evaluation.transfer import transfer
+from xlt.models.build import build, read_task
+from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.tokenization.load import tokenizer_hash
+from xlt.training.progress import Screen
+from xlt.vocabulary import Vocabulary
+
+
+def run(cfg) -> float:
+    """Score cfg.model on the test split of cfg.languages.target (null: all); writes predictions and metrics.json, returns the target mean."""
+    screen = Screen()
+    if cfg.model.init_from is None:
+        raise ConfigError("model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune")
+    task = read_task(cfg.model.init_from)
+    if task.get("labels") is None:
+        raise ConfigError(f"model.init_from: {cfg.model.init_from} was not fine-tuned on a task; give the run directory of `xlt finetune`")
+    directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
+    objective, labels = build_node(task["objective"], "objective"), task["labels"]
+    accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
+    vocabulary = Vocabulary.of(tokenizer)
+
+    offered = choose_languages(None, cfg.dataset, objective.view, "test", "dataset")
+    trained = [code for code in task["source_languages"] if code in offered]
+    targets = choose_languages(cfg.languages.target, cfg.dataset, objective.view, "test", "languages.target")
+    wanted = trained + [code for code in targets if code not in trained]
+    tables = encode_all(cfg, objective, tokenizer, wanted, "test")
+    directory.record({"data": data_lineage(tables), "tokenizer": tokenizer_hash(tokenizer), "parent": parent_lineage(cfg.model.init_from)})
+    gold = {language: table.labels_as(labels) for language, table in tables.items()}  # an unknown label stops the run before it computes
+
+    model = accelerator.prepare_model(build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True), evaluation_mode=True)
+    screen.start("scoring", len(wanted), 0)
+    started, figures = time.monotonic(), {}
+    for done, (language, table) in enumerate(tables.items(), 1):
+        outputs = predict(model, objective, table, gold[language], vocabulary, task["max_length"], cfg.hardware.eval_tokens, accelerator)
+        for metric, value in objective.score(outputs, gold[language]).items():
+            figures.setdefault(metric, {})[language] = value
+        write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
+        screen.advance(done)
+    screen.stop()
+    seconds = time.monotonic() - started
+
+    summaries = {metric: transfer(by, trained, objective.higher_is_better[metric]) for metric, by in figures.items()}
+    show(screen, cfg.dataset.name, figures, summaries[objective.metric], objective.metric, trained)
+    tokens = sum(int(objective.row_length(t.lengths, vocabulary, task["max_length"]).sum()) for t in tables.values())
+    accelerator.end_training()
+    directory.finish(
+        {
+            "selection": "source-dev",
+            "split": "test",
+            "results": {cfg.dataset.name: figures},
+            "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
+            "transfer": {cfg.dataset.name: {metric: s for metric, s in summaries.items() if s}},
+            "higher_is_better": objective.higher_is_better,
+            "efficiency": {"seconds": round(seconds, 2), "tokens": tokens, "tokens_per_second": round(tokens / max(seconds, 1e-9), 1), "peak_memory_bytes": peak_memory()},
+        }
+    )
+    screen.say(f"{directory.path}: done; predictions in {directory.path / 'predictions'}")
+    main = summaries[objective.metric]
+    return main["target_mean"] if main else float(np.mean(list(figures[objective.metric].values())))
+
+
+def write_predictions(place: Path, dataset, view: str, language: str, logits_RN: np.ndarray, labels: list[str]) -> None:
+    """predictions/<dataset>.<language>.jsonl: one line per row in the data's order, with the probability of each label."""
+    shifted = np.exp(logits_RN - logits_RN.max(-1, keepdims=True))
+    probabilities = shifted / shifted.sum(-1, keepdims=True)
+    lines = []
+    for number, (row, p) in enumerate(zip(dataset.rows(view, language, "test"), probabilities, strict=True)):
+        guess = {"prediction": labels[int(p.argmax())], "probabilities": {name: round(float(x), 6) for name, x in zip(labels, p, strict=True)}}
+        lines.append(json.dumps({"id": row.get("id", number), "language": language, "label": row["label"], **guess}, ensure_ascii=False))
+    files.write_text(place / "predictions" / f"{dataset.name}.{language}.jsonl", "\n".join(lines) + "\n")
+
+
+def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric: str, source: list[str]) -> None:
+    """The table on screen: a language a line, then means, gap and worst language."""
+    others = [m for m in figures if m != metric]
+    lines = [
+        [f"{language}{' (source)' if language in source else ''}", f"{value:.3f}", *(f"{figures[m][language]:.3f}" for m in others)]
+        for language, value in figures[metric].items()
+    ]
+    if summary:
+        blank = [""] * len(others)
+        lines += [
+            ["source mean", f"{summary['source_mean']:.3f}", *blank],
+            ["target mean", f"{summary['target_mean']:.3f}", *blank],
+            ["transfer gap", f"{summary['gap']:.3f}", *blank],
+            [f"worst: {summary['worst'][0]}", f"{summary['worst'][1]:.3f}", *blank],
+        ]
+    screen.table(f"{name}, test", ["language", metric, *others], lines)
+    if not summary:
+        screen.say("no transfer gap: it needs a source and a target language among those scored")

@@ -1,0 +1,51 @@
+"""Loading a tokenizer that exists: the one a run made, one beside a checkpoint, or one of the hub. Trains none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlt.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A tokenizer in transformers format. path: a run directory, a folder or a hub name; null: the one beside the model's checkpoint,
+    else the one that `xlt tokenize` made under the same run.name."""
+
+    path: str | None
+
+
+def resolve(path: str) -> str:
+    """What `from_pretrained` should be given for a run directory (its `model` or `tokenizer` folder), a folder, or a hub name."""
+    for inside in ("tokenizer", "model"):
+        if (Path(path) / inside).is_dir():
+            return str(Path(path) / inside)
+    return path
+
+
+def load(path: str):
+    """The fast tokenizer at `path`. ConfigError in one sentence if there is none."""
+    from transformers import AutoTokenizer
+
+    place = resolve(path)
+    if looks_local(place) and not Path(place).is_dir():
+        raise ConfigError(f"tokenizer.path: {path} does not exist; run `xlt tokenize` first, or give a folder or hub name that has a tokenizer")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"tokenizer.path: no tokenizer could be loaded from {path} ({str(error).splitlines()[0]})") from error
+    if not tokenizer.is_fast:
+        raise ConfigError(f"tokenizer.path: {path} has only a slow tokenizer; save it in the fast format (tokenizer.json) first")
+    return tokenizer
+
+
+def looks_local(path: str) -> bool:
+    """Whether `path` names a folder rather than a hub repository (`owner/name` or `name`)."""
+    return Path(path).exists() or path.startswith((".", "/", "~")) or path.count("/") != 1
+
+
+def tokenizer_hash(tokenizer) -> str:
+    """Hex digest of everything that decides how text becomes ids."""
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()

@@ -1,0 +1,178 @@
+"""Training a SentencePiece tokenizer on language-balanced text, and saving it as a plain transformers tokenizer.
+
+The pieces are learned by the sentencepiece library (Kudo and Richardson 2018) and run by the tokenizers library, with XLM-R's special
+tokens in XLM-R's order. Extending or trimming an existing vocabulary is not done here.
+"""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from xlt import noise
+from xlt.errors import ConfigError
+
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+
+
+class Kind(str, Enum):
+    """The two segmentation models of SentencePiece."""
+
+    unigram = "unigram"
+    bpe = "bpe"
+
+
+class Normalization(str, Enum):
+    """Unicode form in which text is encoded; `none` decodes to the very same characters, `nfc` to the same glyphs."""
+
+    none = "none"
+    nfc = "nfc"
+    nfkc = "nfkc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentencePiece:
+    """A tokenizer to train. vocab_size counts special tokens and byte pieces too.
+
+    alpha: languages are sampled with p^alpha (Lample and Conneau 2019). sample: sentences drawn in all; null: as many as there are,
+    poor languages repeated up to `max_repeats` times.
+    """
+
+    kind: Kind
+    vocab_size: int
+    alpha: float
+    sample: int | None
+    max_repeats: int
+    byte_fallback: bool
+    character_coverage: float
+    normalization: Normalization
+
+    def __post_init__(self):
+        if self.vocab_size < 300:
+            raise ConfigError(f"tokenizer.vocab_size: {self.vocab_size} leaves no room for 256 byte pieces; give at least 300")
+        if not 0 < self.character_coverage <= 1:
+            raise ConfigError(f"tokenizer.character_coverage: {self.character_coverage} is not in (0, 1]; XLM-R has 0.9995")
+
+
+def balanced_sample(sizes: dict[str, int], shares: dict[str, float], total: int, max_repeats: int) -> dict[str, int]:
+    """Sentences to draw per language: its share of `total`, at most `max_repeats` times what it has."""
+    return {language: min(round(shares[language] * total), sizes[language] * max_repeats) for language in sizes}
+
+
+def draw_sentences(texts: dict[str, list[str]], counts: dict[str, int], seed: int) -> Iterator[str]:
+    """`counts[language]` sentences of each language: whole passes over its text, then a random part without replacement."""
+    for language, sentences in texts.items():
+        passes, rest = divmod(counts[language], max(len(sentences), 1))
+        for _ in range(passes):
+            yield from sentences
+        for i in noise.permutation(noise.key(seed, "tokenizer", language), len(sentences))[:rest]:
+            yield sentences[i]
+
+
+def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_length: int):
+    """A transformers tokenizer whose pieces are learned from `sentences`. ConfigError if the text holds too few pieces."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    extra = 1  # <mask>, which sentencepiece never sees; its own <unk> <s> </s> are ours, <pad> is one more
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(normalise(s, spec.normalization) for s in sentences),
+            model_writer=model,
+            model_type=spec.kind.value,
+            vocab_size=spec.vocab_size - extra - 1,
+            character_coverage=spec.character_coverage,
+            byte_fallback=spec.byte_fallback,
+            normalization_rule_name="identity",
+            num_threads=threads,
+            max_sentence_length=100_000,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ConfigError(
+            f"tokenizer.vocab_size: {spec.vocab_size} pieces cannot be learned from this text; lower it, or give more text ({_reason(error)})"
+        ) from error
+    return to_transformers(model.getvalue(), spec, max_length)
+
+
+def normalise(text: str, form: Normalization) -> str:
+    """The text as the tokenizer sees it: Unicode form, and every run of white space one blank."""
+    text = " ".join(text.split())
+    return text if form is Normalization.none else unicodedata.normalize(form.value.upper(), text)
+
+
+def to_transformers(model: bytes, spec: SentencePiece, max_length: int):
+    """The fast transformers tokenizer that segments as the sentencepiece `model` does (a test holds them equal)."""
+    import sentencepiece
+    import tokenizers
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+    learned = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(3, pieces.get_piece_size())]
+    vocabulary = [(token, 0.0) for token in SPECIAL_TOKENS] + learned + [("<mask>", 0.0)]
+    if spec.kind is Kind.unigram:
+        core = models.Unigram(vocabulary, unk_id=3, byte_fallback=spec.byte_fallback)
+    else:
+        ids = {token: i for i, (token, _) in enumerate(vocabulary)}
+        core = models.BPE(ids, _merges(learned), unk_token="<unk>", fuse_unk=True, byte_fallback=spec.byte_fallback)
+    tokenizer = tokenizers.Tokenizer(core)
+    forms = {Normalization.none: [], Normalization.nfc: [normalizers.NFC()], Normalization.nfkc: [normalizers.NFKC()]}
+    blanks = [normalizers.Replace(tokenizers.Regex(r"\s+"), " "), normalizers.Strip()]
+    tokenizer.normalizer = normalizers.Sequence([*forms[spec.normalization], *blanks])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=False)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(replacement="▁", prepend_scheme="always", split=False), decoders.Fuse()]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _merges(learned: list[tuple[str, float]]) -> list[tuple[str, str]]:
+    """BPE merges in the order of learning: a piece's score is minus its rank, and each of its splits into two known pieces may make it."""
+    rank = {piece: -score for piece, score in learned}
+    merges = []
+    for piece, score in learned:
+        splits = [(piece[:i], piece[i:]) for i in range(1, len(piece)) if piece[:i] in rank and piece[i:] in rank]
+        merges += [(-score, rank[left], rank[right], left, right) for left, right in splits]
+    return [(left, right) for *_, left, right in sorted(merges)]
+
+
+def _reason(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1][:200]
+
+
+def fertility(tokenizer, texts: list[str]) -> dict[str, float]:
+    """Sub-words per word, characters per sub-word and the share of unknown tokens and of byte pieces on `texts`.
+
+    Words are what white space separates, so fertility of languages without it (zh, ja, th) counts sub-words per phrase: compare
+    characters per sub-word there.
+    """
+    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ids = np.concatenate([np.asarray(row, np.int64) for row in encoded])
+    in_bytes = np.zeros(len(tokenizer), bool)
+    in_bytes[[i for t, i in tokenizer.get_vocab().items() if len(t) == 6 and t.startswith("<0x") and t.endswith(">")]] = True
+    return {
+        "fertility": len(ids) / sum(len(t.split()) for t in texts),
+        "characters_per_token": sum(map(len, texts)) / len(ids),
+        "unknown_rate": float((ids == tokenizer.unk_token_id).mean()),
+        "byte_rate": float(in_bytes[ids].mean()),
+    }

@@ -1,0 +1,102 @@
+"""What an interrupted run needs to go on as if nothing had happened: weights, optimizer moments, and a few numbers. No pickle.
+
+A checkpoint is whole or absent (see `xlt.files`). There is no generator state in it: data order, noise and dropout are functions of the update.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from xlt import files
+from xlt.errors import CannotResume
+
+WEIGHTS, MOMENTS, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder`. say: where rejected ones are reported."""
+
+    def __init__(self, folder: Path, keep: int, say: Callable[[str], None]):
+        self.folder, self.keep, self.say = folder, keep, say
+
+    def path(self, step: int) -> Path:
+        """Folder of the checkpoint after `step` updates."""
+        return self.folder / f"step-{step:08d}"
+
+    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, chosen: int | None) -> None:
+        """Write the checkpoint, then remove old ones; the chosen one and the newest `keep` stay."""
+        from safetensors.torch import save_file
+
+        def fill(place: Path) -> None:
+            save_file(_weights(model), place / WEIGHTS)
+            save_file(_moments(model, optimizer), place / MOMENTS)
+            (place / STATE).write_text(json.dumps(state, sort_keys=True, allow_nan=False) + "\n")
+
+        files.write_folder(self.path(step), fill)
+        for old in self.steps()[: -self.keep]:
+            if old != chosen and old < step:
+                shutil.rmtree(self.path(old), ignore_errors=True)
+
+    def steps(self) -> list[int]:
+        """Updates after which there is a checkpoint, ascending; whether it is valid is not checked."""
+        names = (re.fullmatch(r"step-(\d{8})", p.name) for p in self.folder.glob("step-*"))
+        return sorted(int(m[1]) for m in names if m)
+
+    def newest(self) -> int | None:
+        """Step of the newest valid checkpoint, None if there never was one. CannotResume if none of those there is valid."""
+        files.remove_leftovers(self.folder)
+        steps = self.steps()
+        for step in reversed(steps):
+            place = self.path(step)
+            problem = files.verify(place) if (place / files.MANIFEST).is_file() else f"{files.MANIFEST} is missing"
+            if problem is None:
+                return step
+            self.say(f"checkpoint {place} is not used: {problem}")
+            if (newer := self.folder / f"rejected-{place.name}").exists():
+                shutil.rmtree(newer)
+            place.rename(newer)
+        if steps:
+            raise CannotResume(f"{self.folder}: none of its {len(steps)} checkpoints is whole (see above); remove the run directory, or set run.overwrite=true, to start anew")
+        return None
+
+    def load(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict:
+        """Put the weights (and moments) of a checkpoint in place; returns its state."""
+        from safetensors.torch import load_file
+
+        place = self.path(step)
+        weights = load_file(place / WEIGHTS)
+        if different := sorted(weights.keys() ^ _weights(model).keys()):
+            raise CannotResume(f"{place}: its weights are not those of this model (first difference: {different[0]}); set run.overwrite=true or another run.name")
+        model.load_state_dict(weights, strict=False)  # tied parameters are stored once
+        if optimizer is not None:
+            _set_moments(model, optimizer, load_file(place / MOMENTS))
+        return json.loads((place / STATE).read_text())
+
+
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Each parameter and buffer once: a tied one under its first name."""
+    seen, unique = set(), {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            unique[name] = tensor.detach().contiguous()
+    return unique
+
+
+def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    names = {p: n for n, p in model.named_parameters()}
+    return {f"{names[p]}|{key}": value.contiguous() for p, state in optimizer.state.items() for key, value in state.items()}
+
+
+def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for name, value in moments.items():
+        parameter, key = name.rsplit("|", 1)
+        optimizer.state[parameters[parameter]][key] = value

@@ -1,0 +1,178 @@
+"""The only training loop. It knows updates, sums of loss and counts; not languages, files of text, or what the objective means.
+
+A loss is a sum: it is divided once, by the count of the whole update, so micro-batches change nothing but speed. Every random number of
+update k is a function of (seed, k), so a run killed anywhere and resumed from a checkpoint ends in the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+
+from xlt import noise, signals
+from xlt.errors import Interrupted, NonFinite
+from xlt.training.checkpoint import Checkpoints
+from xlt.training.optimizer import LearningRate
+from xlt.training.progress import Screen
+from xlt.training.tracking import MetricsLog
+from xlt.types import Batch, BatchOf, Objective
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When things happen, in updates; 0: only at the end. workers: batches prepared ahead in a thread."""
+
+    steps: int
+    log_every: int
+    eval_every: int
+    save_every: int
+    workers: int
+
+    def due(self, every: int, step: int) -> bool:
+        """Whether something that happens `every` updates happens after update `step`."""
+        return step == self.steps or (every > 0 and step % every == 0)
+
+
+@dataclass
+class Progress:
+    """Where a run is: all that a checkpoint holds beside weights and moments.
+
+    loss and count: sums since the last log line. best: step and score of the chosen checkpoint. unvalidated: a signal came before the
+    validation that was due after `step` was done.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    loss: float = 0.0
+    count: int = 0
+    best_step: int | None = None
+    best_score: float | None = None
+    scores: dict = field(default_factory=dict)
+    seconds: float = 0.0
+    unvalidated: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a checkpoint is chosen: the mean of a score on the source languages' dev data. None of it looks at a target language."""
+
+    higher_is_better: bool
+
+    def better(self, score: float, best: float | None) -> bool:
+        """Strictly better, so of equal ones the earlier is kept."""
+        return best is None or (score > best if self.higher_is_better else score < best)
+
+
+def fit(
+    model,
+    objective: Objective,
+    batches: BatchOf,
+    optimizer: torch.optim.Optimizer,
+    learning_rate: LearningRate,
+    accelerator,
+    pace: Pace,
+    seed: int,
+    max_grad_norm: float,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    validate: Callable[[], tuple[dict, float]] | None,
+    choice: Choice | None,
+    log: MetricsLog,
+    screen: Screen,
+) -> Progress:
+    """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
+
+    NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
+    """
+    def save() -> None:
+        progress.seconds = time.monotonic() - started
+        checkpoints.save(progress.step, model, optimizer, vars(progress), progress.best_step)
+
+    def judge() -> bool:
+        """Validate; whether the score is the best so far. After a signal, what was trained is saved and validated by the next try."""
+        progress.unvalidated = True
+        try:
+            progress.scores, score = validate()
+        except Interrupted:
+            save()
+            raise
+        finally:
+            model.train()
+        progress.unvalidated = False
+        improved = choice is not None and choice.better(score, progress.best_score)
+        if improved:
+            progress.best_step, progress.best_score = progress.step, score
+        log.write(progress.step, {"validation": progress.scores, "chosen": improved})
+        screen.say(f"step {progress.step}  {summary(progress.scores)}{'  *' if improved else ''}")
+        return improved
+
+    model.train()
+    screen.start("training", pace.steps, progress.step)
+    started, begun, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
+    if progress.unvalidated and judge():
+        save()
+    for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
+        count = sum(batch.count for batch in window)
+        torch.manual_seed(int(noise.key(seed, "dropout", step) >> 1))
+        total = torch.zeros((), device=accelerator.device)
+        for batch in window:
+            loss = model(objective.loss, batch.to(accelerator.device))
+            accelerator.backward(loss / max(count, 1))
+            total += loss.detach()
+        norm = accelerator.clip_grad_norm_(model.parameters(), max_grad_norm)
+        if not math.isfinite(total := float(total)) or not math.isfinite(float(norm)):
+            screen.stop()
+            raise NonFinite(
+                f"update {step + 1}: the loss is {total / max(count, 1):g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
+                f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
+            )
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        progress.step = step + 1
+        progress.tokens += sum(batch.tokens for batch in window)
+        progress.loss, progress.count = progress.loss + total, progress.count + count
+
+        note = None
+        if pace.due(pace.log_every, progress.step):
+            speed = (progress.tokens - tokens_before) / (time.monotonic() - begun)
+            mean = progress.loss / max(progress.count, 1)
+            log.write(progress.step, {"loss": mean, "learning_rate": learning_rate(step), "grad_norm": float(norm), "tokens": progress.tokens, "tokens_per_second": round(speed, 1)})
+            note = f"loss {mean:.4f}  {speed:,.0f} tokens/s"
+            progress.loss, progress.count = 0.0, 0
+        screen.advance(progress.step, note)
+        improved = validate is not None and pace.due(pace.eval_every, progress.step) and judge()
+        signum = signals.requested()
+        if improved or signum or pace.due(pace.save_every, progress.step):
+            save()
+        if signum and progress.step < pace.steps:
+            screen.stop()
+            raise Interrupted(signum, f"stopped by signal {signum} after update {progress.step} of {pace.steps}; checkpoint saved, run the same command again to go on")
+    screen.stop()
+    return progress
+
+
+def summary(figures: dict[str, dict[str, float]]) -> str:
+    """metric mean over languages, for one line."""
+    return "  ".join(f"{metric} {sum(by.values()) / len(by):.4f}" for metric, by in sorted(figures.items()) if by)
+
+
+def _ahead(batches: BatchOf, start: int, stop: int, workers: int) -> Iterator[tuple[int, list[Batch]]]:
+    """(step, micro-batches), prepared in one thread while the model works: order and content do not depend on it."""
+    if not workers:
+        yield from ((step, batches(step)) for step in range(start, stop))
+        return
+    with ThreadPoolExecutor(1) as thread:
+        waiting: deque = deque()
+        following = iter(range(start, stop))
+        for step in range(start, stop):
+            while len(waiting) <= workers and (ahead := next(following, None)) is not None:
+                waiting.append(thread.submit(batches, ahead))
+            yield step, waiting.popleft().result()

@@ -1,0 +1,44 @@
+"""AdamW (Loshchilov and Hutter 2019) and the learning rate as a pure function of the update."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class LearningRate:
+    """lr(step) for step 0..steps-1: linear warm-up over `warmup` updates, then `schedule` (linear and cosine reach 0 at the end).
+
+    inverse_sqrt follows Vaswani et al. 2017, section 5.3, with the peak at the end of the warm-up.
+    """
+
+    peak: float
+    schedule: str
+    warmup: int
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        if self.schedule == "linear":
+            return self.peak * (1 - done)
+        if self.schedule == "cosine":
+            return self.peak * 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "inverse_sqrt":
+            return self.peak * math.sqrt(max(self.warmup, 1) / (step + 1))
+        return self.peak
+
+
+def adamw(model: nn.Module, betas: tuple[float, float], epsilon: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW in one fused kernel; biases and normalisation weights (all vectors) do not decay, as in BERT."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=betas, eps=epsilon, fused=True)

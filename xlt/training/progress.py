@@ -1,0 +1,79 @@
+"""What a person sees while a run works: a bar on a terminal, one plain line per log step elsewhere. Only tells; decides nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+class Screen:
+    """Standard output of a stage."""
+
+    def __init__(self):
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.live = self.console.is_terminal
+        self._bar: Progress | None = None
+        self._started = 0.0
+
+    def say(self, line: str) -> None:
+        """One line."""
+        if self.live:
+            self.console.print(line, markup=False)
+        else:
+            print(line, flush=True)
+
+    def warn(self, line: str) -> None:
+        """One line on standard error."""
+        print(f"xlt: {line}", file=sys.stderr, flush=True)
+
+    def start(self, what: str, total: int, done: int) -> None:
+        """Begin counting to `total`; `done` were done before (by an interrupted run)."""
+        self._started, self._total, self._first = time.monotonic(), total, done
+        if self.live:
+            columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
+            self._bar = Progress(*columns, console=self.console)
+            self._bar.start()
+            self._task = self._bar.add_task(what, total=total, completed=done, note="")
+
+    def advance(self, step: int, note: str | None = None) -> None:
+        """`step` units are done. note: the latest figures, shown in the bar, or as a line with the time left."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, **({"note": note} if note else {}))
+        elif note:
+            elapsed = time.monotonic() - self._started
+            left = elapsed / max(step - self._first, 1) * (self._total - step)
+            self.say(f"step {step}/{self._total}  {note}  left {duration(left)}")
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def table(self, title: str, head: list[str], lines: Iterable[list[str]]) -> None:
+        """A table: drawn on a terminal, aligned plain text elsewhere. The first column is left-aligned, the others right."""
+        lines = [list(map(str, line)) for line in lines]
+        if self.live:
+            table = Table(title=title, title_justify="left")
+            for i, name in enumerate(head):
+                table.add_column(name, justify="left" if i == 0 else "right")
+            for line in lines:
+                table.add_row(*line)
+            self.console.print(table)
+            return
+        widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+        print(title)
+        for line in [head, *lines]:
+            print("  " + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))), flush=True)
+
+
+def duration(seconds: float) -> str:
+    """1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

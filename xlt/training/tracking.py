@@ -1,0 +1,55 @@
+"""metrics.jsonl, which every run writes, and its mirrors in TensorBoard or Weights & Biases through accelerate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from xlt.errors import ConfigError
+from xlt.files import storage_error
+
+_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
+
+
+class MetricsLog:
+    """One JSON object per line, each with its `step`. Lines after a resumed step are dropped, so the file reads like that of one run."""
+
+    def __init__(self, path: Path, resumed_step: int, accelerator=None):
+        self.path, self.accelerator = path, accelerator
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]
+        kept = [line for line in whole if json.loads(line)["step"] <= resumed_step] if resumed_step else []
+        try:
+            path.write_text("".join(kept), encoding="utf-8")
+        except OSError as error:
+            raise storage_error(path, error) from error
+
+    def write(self, step: int, values: dict) -> None:
+        """Append a line; nested dicts are flattened with / for the mirrors."""
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **values}, ensure_ascii=False, allow_nan=False) + "\n")
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        if self.accelerator is not None and self.accelerator.trackers:
+            self.accelerator.log(dict(_flat(values)), step=step)
+
+
+def check_trackers(names: list[str]) -> list[str]:
+    """The names, if their packages are installed."""
+    from importlib.util import find_spec
+
+    for name in names:
+        if name not in _PACKAGES:
+            raise ConfigError(f"tracking.trackers: {name!r} is not one of {', '.join(_PACKAGES)}")
+        if find_spec(_PACKAGES[name]) is None:
+            raise ConfigError(f"tracking.trackers: {name} is not installed; run pip install 'xlt[tracking]', or choose tracking=none")
+    return names
+
+
+def _flat(values: dict, prefix: str = ""):
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float):
+            yield prefix + key, value

@@ -1,0 +1,126 @@
+"""What passes between the rooms: rows, batches, sums of loss, and the Protocols of the things a config names.
+
+Shape legend, used as suffix of array and tensor names everywhere: B rows of a batch, L tokens of a row (padded), D width of the model,
+V size of the vocabulary, N labels of a task, M masked positions of a batch, P pairs. `ids_BL` is then a matrix of token ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:  # the command line imports this module's neighbours without paying for torch
+    import torch
+
+    from xlt.vocabulary import Vocabulary
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled or plain text in several languages. Rows are dicts; which keys they have follows from the view (see `xlt.data.sources`)."""
+
+    name: str
+
+    def views(self) -> tuple[str, ...]:
+        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary."""
+
+    def languages(self, view: str) -> list[str]:
+        """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""
+
+    def splits(self, view: str, language: str) -> list[str]:
+        """Of: train, dev, test."""
+
+    def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
+        """All rows in a fixed order, read anew at each call."""
+
+    def labels(self) -> list[str] | None:
+        """The closed set of labels, in the order of their ids, where the data set declares one."""
+
+    def fingerprint(self, view: str, language: str, split: str) -> str:
+        """Hex digest that changes with the rows."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows, drawn for one update or one prediction pass. R rows.
+
+    segments: one list per text of a row (a sentence; a sentence and its translation; premise and hypothesis), each with R arrays of token ids
+        without special tokens.
+    labels: int64 (R,), or None.
+    keys: uint64 (R,), identity of (seed, language, row, epoch): all noise of a row is drawn from it, so it does not depend on its batch.
+    languages: language or pair of each row.
+    """
+
+    segments: list[list[np.ndarray]]
+    labels: np.ndarray | None
+    keys: np.ndarray
+    languages: list[str]
+
+    def __len__(self) -> int:
+        return len(self.languages)
+
+    def slice(self, start: int, stop: int) -> Rows:
+        """Rows start..stop, as views."""
+        labels = None if self.labels is None else self.labels[start:stop]
+        return Rows([s[start:stop] for s in self.segments], labels, self.keys[start:stop], self.languages[start:stop])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one forward pass. count: what the summed loss is divided by; tokens: real (not padded) tokens."""
+
+    tensors: Mapping[str, torch.Tensor | None]
+    count: int
+    tokens: int
+    rows: int
+
+    def __getitem__(self, name: str) -> torch.Tensor | None:
+        return self.tensors[name]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        moved = {k: None if v is None else v.to(device, non_blocking=True) for k, v in self.tensors.items()}
+        return replace(self, tensors=moved)
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a model learns: what it reads, how a row is encoded and noised, its loss, what it predicts and how that is scored.
+
+    view: the view of a data set that it reads. head: the kind of model it needs ("encoder" or "masked-lm").
+    separable: whether a batch may be cut into micro-batches without changing the loss (not so for in-batch negatives).
+    metric: name of the score that chooses among checkpoints; higher_is_better: for every score.
+    """
+
+    view: ClassVar[str]
+    head: ClassVar[str]
+    separable: ClassVar[bool]
+    metric: ClassVar[str]
+    higher_is_better: ClassVar[dict[str, bool]]
+
+    def texts(self, row: dict) -> tuple[str, ...]:
+        """The texts of a row that become segments."""
+
+    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
+        """New parameters that it needs beside the model's, by name."""
+
+    def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
+        """Tokens (R,) that rows with segments of `lengths` (R, segments) cost in a batch."""
+
+    def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
+        """Noise, cut, join and pad rows."""
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        """Scalar: the SUM over what `batch.count` counts."""
+
+    def predict(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        """Outputs whose first dimension is the row."""
+
+    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+        """Scores of one language from the outputs of all its rows."""
+
+
+BatchOf = Callable[[int], list[Batch]]

@@ -1,0 +1,97 @@
+"""What an objective must know of a tokenizer: its special tokens and where they stand. Holds no text and encodes none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from xlt.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Special tokens of a tokenizer, read off its own output on a probe, so that rows joined here equal rows joined by it.
+
+    prefix, between, suffix: ids before the first text, between two texts, after the last.
+    pair_types: whether the second text of a pair has token type 1 (BERT) or 0 (XLM-R).
+    """
+
+    size: int
+    pad: int
+    mask: int | None
+    prefix: tuple[int, ...]
+    between: tuple[int, ...]
+    suffix: tuple[int, ...]
+    pair_types: bool
+    special: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer) -> Vocabulary:
+        """From a transformers tokenizer. ConfigError if it has no padding token."""
+        if tokenizer.pad_token_id is None:
+            raise ConfigError("tokenizer: it has no padding token; train one with `xlt tokenize` or set pad_token in its tokenizer_config.json")
+        plain = {t: tuple(tokenizer(t, add_special_tokens=False)["input_ids"]) for t in ("a", "b")}
+        pair = tokenizer("a", "b", return_token_type_ids=True)
+        ids = tuple(pair["input_ids"])
+        first = _find(ids, plain["a"], 0)
+        second = _find(ids, plain["b"], first + len(plain["a"]))
+        return cls(
+            size=len(tokenizer),
+            pad=tokenizer.pad_token_id,
+            mask=tokenizer.mask_token_id,
+            prefix=ids[:first],
+            between=ids[first + len(plain["a"]) : second],
+            suffix=ids[second + len(plain["b"]) :],
+            pair_types=bool(pair["token_type_ids"][second]),
+            special=tuple(sorted(tokenizer.all_special_ids)),
+        )
+
+    def overhead(self, segments: int) -> int:
+        """Special tokens in a row of one or two texts."""
+        return len(self.prefix) + len(self.suffix) + (len(self.between) if segments == 2 else 0)
+
+    def cut(self, texts: tuple[np.ndarray, ...], max_length: int) -> tuple[np.ndarray, ...]:
+        """The texts without what would make their row longer than max_length: of two, the longer one loses tokens first."""
+        room = max_length - self.overhead(len(texts))
+        if len(texts) == 1:
+            return (texts[0][:room],)
+        a, b = texts
+        if len(a) + len(b) <= room:
+            return texts
+        keep_a = min(len(a), max(room - len(b), (room + 1) // 2))
+        return a[:keep_a], b[: room - keep_a]
+
+    def join(self, texts: tuple[np.ndarray, ...], max_length: int) -> np.ndarray:
+        """One row of ids with special tokens, at most max_length of them."""
+        parts = [self.prefix, *(p for text in self.cut(texts, max_length) for p in (text, self.between))]
+        return np.concatenate([*parts[:-1], self.suffix]).astype(np.int64)
+
+    def pad_rows(self, rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """ids_BL int64 and lengths_B int64."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        ids_BL = np.full((len(rows), int(lengths.max())), self.pad, np.int64)
+        ids_BL[np.arange(ids_BL.shape[1]) < lengths[:, None]] = np.concatenate(rows)
+        return ids_BL, lengths
+
+    def is_special(self, ids: np.ndarray) -> np.ndarray:
+        """bool of the same shape."""
+        table = np.zeros(self.size, bool)
+        table[list(self.special)] = True
+        return table[ids]
+
+
+def model_inputs(ids_BL: np.ndarray, lengths_B: np.ndarray) -> dict[str, torch.Tensor | None]:
+    """input_ids and attention_mask. The mask is None where no row is padded: attention without a mask is the same and faster."""
+    width = ids_BL.shape[1]
+    full = bool((lengths_B == width).all())
+    mask = None if full else torch.from_numpy((np.arange(width) < lengths_B[:, None]).astype(np.int64))
+    return {"input_ids": torch.from_numpy(ids_BL), "attention_mask": mask}
+
+
+def _find(ids: tuple[int, ...], part: tuple[int, ...], start: int) -> int:
+    for i in range(start, len(ids) - len(part) + 1):
+        if ids[i : i + len(part)] == part:
+            return i
+    raise ConfigError("tokenizer: its special tokens cannot be read off a pair of texts; use a tokenizer that joins two texts unchanged")
