@@ -60,7 +60,8 @@ class Vocabulary:
         a, b = texts
         if len(a) + len(b) <= room:
             return texts
-        keep_a = min(len(a), max(room - len(b), (room + 1) // 2))
+        half = (room + (len(a) > len(b))) // 2  # an odd token goes to the longer text, or the second, as in the tokenizers library
+        keep_a = min(len(a), max(room - len(b), half))
         return a[:keep_a], b[: room - keep_a]
 
     def join(self, texts: tuple[np.ndarray, ...], max_length: int) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""The comparison table: seeds are averaged, missing languages stay empty, the same runs give the same bytes."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from xlt.errors import DataError
+from xlt.reporting.tables import collect, csv_table, find, markdown
+from xlt.stages.report import main
+
+
+def write(folder, name, seed, scores, gap=None):
+    folder.mkdir(parents=True)
+    summary = {"source_mean": scores["en"], "target_mean": scores["de"], "gap": scores["en"] - scores["de"]}
+    metrics = {"run": name, "seed": seed, "results": {"sib200": {"accuracy": scores}}, "transfer": {"sib200": {"accuracy": summary}}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write(tmp_path / "a" / "1", "world/seed=1", 1, {"en": 0.9, "de": 0.5})
+    write(tmp_path / "a" / "2", "world/seed=2", 2, {"en": 0.8, "de": 0.7})
+    write(tmp_path / "b", "random", 1, {"en": 0.4, "de": 0.2, "sw": 0.1})
+    return tmp_path
+
+
+def test_seeds_are_averaged(runs):
+    dataset, metric, lines = collect(find([runs]), None, None)
+    assert markdown(dataset, metric, lines) == (
+        "sib200, accuracy in percent\n\n"
+        "| run | seeds | source mean | target mean | gap | de | en | sw |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| world | 2 | 85.0 ±7.1 | 60.0 ±14.1 | 25.0 ±21.2 | 60.0 ±14.1 | 85.0 ±7.1 |  |\n"
+        "| random | 1 | 40.0 | 20.0 | 20.0 | 20.0 | 40.0 | 10.0 |\n"
+    )
+
+
+def test_csv_is_unrounded(runs):
+    _, metric, lines = collect(find([runs]), None, None)
+    table = list(csv.DictReader(io.StringIO(csv_table(metric, lines))))
+    line = next(r for r in table if r["run"] == "world" and r["column"] == "de")
+    assert float(line["mean"]) == 0.6 and float(line["std"]) == pytest.approx(0.1414213562)
+
+
+def test_the_command_writes_both(runs, capsys):
+    assert main([str(runs), "--out", str(runs / "table")]) == 0
+    assert (runs / "table.md").read_text() in capsys.readouterr().out
+    assert (runs / "table.csv").exists()
+
+
+def test_errors_name_the_path(tmp_path, runs):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: no metrics.json in it"):
+        find([tmp_path / "empty"])
+    with pytest.raises(DataError, match="no run was scored on xnli; the runs given have sib200"):
+        collect(find([runs / "b"]), "xnli", None)
+    with pytest.raises(DataError, match="has no f1 on sib200; it has accuracy"):
+        collect(find([runs / "b"]), None, "f1")

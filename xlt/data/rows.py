@@ -1,0 +1,136 @@
+"""What a row of each view must hold: from a raw row with the file's column names to a checked row with ours.
+
+A column may be named by several names, `label|category`: the first that the file has is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+
+class View(str, Enum):
+    """What the rows of a data set are."""
+
+    text = "text"
+    parallel = "parallel"
+    classification = "classification"
+    tagging = "tagging"
+    qa = "qa"
+    retrieval = "retrieval"
+    dictionary = "dictionary"
+
+
+REQUIRED = {
+    View.text: ("text",),
+    View.parallel: ("source", "target"),
+    View.classification: ("text", "label"),
+    View.tagging: ("tokens", "tags"),
+    View.qa: ("id", "question", "context", "answers"),
+    View.retrieval: ("query", "positives"),
+    View.dictionary: ("word", "translation"),
+}
+OPTIONAL = {View.classification: ("text_pair",)}
+FIELDS = {view: ("id", *(name for name in names if name != "id"), *OPTIONAL.get(view, ())) for view, names in REQUIRED.items()}
+KNOWN = sorted({name for names in FIELDS.values() for name in names})
+
+
+class BadRow(ValueError):
+    """What is wrong with a row, without its place: whoever knows path and line adds them."""
+
+
+def projector(view: View, columns: dict[str, str], labels: list[str] | None, max_line: int) -> Callable[[dict], dict]:
+    """The function that makes a row of `view` from a raw row; it raises BadRow. columns: ours -> theirs. labels: the only ones allowed."""
+    wanted = [(ours, columns[ours].split("|"), _CHECKS.get(ours, _text)) for ours in FIELDS[view] if ours in columns]
+    known = None if labels is None else set(labels)
+
+    def project(raw: dict) -> dict:
+        row = {ours: check(ours, _value(raw, ours, theirs), max_line) for ours, theirs, check in wanted}
+        if view is View.tagging and len(row["tokens"]) != len(row["tags"]):
+            raise BadRow(f"{len(row['tokens'])} tokens but {len(row['tags'])} tags{_named(row)}; give each token one tag")
+        if known is not None and view in (View.classification, View.tagging):
+            for label in [row["label"]] if view is View.classification else row["tags"]:
+                if label not in known:
+                    raise BadRow(f"label {label!r} is not one of {', '.join(labels)}; correct it, or add it to dataset.labels")
+        if view is View.qa:
+            _check_answers(row)
+        return row
+
+    return project
+
+
+def _value(raw: dict, ours: str, theirs: list[str]) -> object:
+    for name in theirs:
+        if name in raw:
+            return raw[name]
+    raise BadRow(f"no column {' or '.join(theirs)}; it has {', '.join(map(str, raw))}: name the right one in dataset.columns.{ours}")
+
+
+def _text(name: str, value: object, max_line: int) -> str:
+    if not isinstance(value, str):
+        raise BadRow(f"{name} is {_shown(value)} where a string is expected; correct or remove the row")
+    if not value or value.isspace():
+        raise BadRow(f"{name} is empty; remove the row, or fill it in")
+    if "\0" in value:
+        raise BadRow(f"{name} holds a NUL character; remove it")
+    if len(value) > max_line:
+        raise BadRow(f"{name} is longer than {max_line} characters; split or remove it, or raise dataset.max_line")
+    return value
+
+
+def _label(name: str, value: object, max_line: int) -> str:
+    if isinstance(value, str) and value and not value.isspace():
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise BadRow(f"{name} is {_shown(value)} where a name is expected; correct or remove the row")
+
+
+def _id(name: str, value: object, max_line: int) -> str | int:
+    if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+        return value
+    raise BadRow(f"{name} is {_shown(value)} where a string or a whole number is expected; correct or remove the row")
+
+
+def _texts(name: str, value: object, max_line: int) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise BadRow(f"{name} is {_shown(value)} where a list of strings is expected; correct or remove the row")
+    return [_text(f"{name}[{i}]", item, max_line) for i, item in enumerate(value)]
+
+
+def _tags(name: str, value: object, max_line: int) -> list[str]:
+    if not isinstance(value, list):
+        raise BadRow(f"{name} is {_shown(value)} where a list of names is expected; correct or remove the row")
+    return [_label(f"{name}[{i}]", item, max_line) for i, item in enumerate(value)]
+
+
+def _answers(name: str, value: object, max_line: int) -> dict:
+    """SQuAD's {"text": [...], "answer_start": [...]}, also from a list of {"text", "start" or "answer_start"}."""
+    try:
+        if isinstance(value, list):
+            value = {"text": [a["text"] for a in value], "answer_start": [a["start"] if "start" in a else a["answer_start"] for a in value]}
+        texts, starts = list(value["text"]), list(value["answer_start"])
+        if len(texts) == len(starts) and all(isinstance(t, str) for t in texts) and all(type(s) is int for s in starts):
+            return {"text": texts, "answer_start": starts}
+    except (KeyError, TypeError):
+        pass
+    raise BadRow(f"{name} is {_shown(value)} where a list of {{text, start}} is expected; correct or remove the row")
+
+
+def _check_answers(row: dict) -> None:
+    for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
+        if start < 0 or row["context"][start : start + len(text)] != text:
+            found = row["context"][max(start, 0) :][: len(text)]
+            raise BadRow(f"the answer {text!r} is not at character {start} of its context, {found!r} is{_named(row)}; correct the offset")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return "missing" if value is None else text if len(text) <= 60 else text[:57] + "..."
+
+
+def _named(row: dict) -> str:
+    return f" (id {row['id']})" if "id" in row else ""
+
+
+_CHECKS = {"id": _id, "label": _label, "tokens": _texts, "tags": _tags, "positives": _texts, "answers": _answers}
