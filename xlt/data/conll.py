@@ -1,4 +1,4 @@
-"""Sentences of one token a line: CoNLL-U, and the plain columns of CoNLL shared tasks and BIO files. Rows hold a list per column."""
+"""Sentences of one token a line: CoNLL-U, and the columns of CoNLL shared tasks and BIO files."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ from xlt.data.lines import lines
 from xlt.errors import DataError
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-_BLANKS = re.compile(r"[ \t]+")  # not str.split: no-break spaces occur inside tokens
+DOCSTART = "-DOCSTART-"
 
 
 def conllu(path: Path, max_line: int) -> Iterator[tuple[int, dict]]:
-    """Columns `form`, `upos`, ... as lists, and the comments (`text`, `sent_id`) as strings; universaldependencies.org/format.html.
+    """Columns `form`, `upos`, ... as lists, and the comments (`text`, `sent_id`) as strings;
+    see universaldependencies.org/format.html.
 
     Lines of multiword tokens (1-2) and of empty nodes (1.1) are left out: the syntactic words carry the tags.
     """
     for begin, block in _blocks(path, max_line):
-        comments = dict(re.split(r"\s*=\s*", line[1:].strip(), maxsplit=1) for _, line in block if line.startswith("#") and "=" in line)
+        comments = dict(
+            re.split(r"\s*=\s*", line[1:].strip(), maxsplit=1)
+            for _, line in block
+            if line.startswith("#") and "=" in line
+        )
         words = []
         for number, line in block:
             if line.startswith("#"):
                 continue
             cells = line.split("\t")
             if len(cells) != len(CONLLU):
-                raise DataError(f"{path} line {number}: {len(cells)} columns where CoNLL-U has 10, separated by tabs; repair the line, or use dataset.format=conll")
+                raise DataError(
+                    f"{path} line {number}: {len(cells)} columns where CoNLL-U has 10, separated by tabs; repair the "
+                    "line, or use dataset.format=conll"
+                )
             if cells[0].isdigit():
                 words.append(cells)
         if words:
@@ -34,30 +42,42 @@ def conllu(path: Path, max_line: int) -> Iterator[tuple[int, dict]]:
 
 
 def conll(path: Path, max_line: int) -> Iterator[tuple[int, dict]]:
-    """Columns `1`, `2`, ... from the left and `-1`, `-2`, ... from the right, separated by tabs if the file has any, else by blanks.
+    """Columns `1`, `2`, ... from the left and `-1`, `-2`, ... from the right, separated by tabs if the
+    file has any, else by blanks.
 
-    At the start of a sentence, a line that begins with `# ` is a comment unless it has the file's number of columns and no `=`
-    (then it is the token #). -DOCSTART- lines are no tokens.
+    At the start of a sentence, a line that begins with `# ` is a comment, unless it has the file's number of columns
+    and no `=` (then it is the token #). -DOCSTART- lines are no tokens.
     """
-    tabs: bool | None = None
-    width: int | None = None
+    tabs, width = False, 0
     for begin, block in _blocks(path, max_line):
+        sample = next((line for _, line in block if not line.startswith(("# ", DOCSTART))), None)
+        if not width and sample is not None:
+            tabs = "\t" in sample
+            width = len(_cells(sample, tabs))
         words = []
         for number, line in block:
-            if tabs is None and not line.startswith("# "):
-                tabs = "\t" in line
-            cells = line.split("\t") if tabs else _BLANKS.split(line.strip(" \t"))
-            if not words and line.startswith("# ") and ("=" in line or len(cells) != width):
+            cells = _cells(line, tabs)
+            if line.startswith(DOCSTART) or (
+                not words and line.startswith("# ") and ("=" in line or len(cells) != width)
+            ):
                 continue
-            if cells[0] == "-DOCSTART-":
-                continue
-            width = width or len(cells)
             if len(cells) != width:
-                raise DataError(f"{path} line {number}: {len(cells)} columns where the file has {width}; repair the line (a sentence ends with an empty line)")
+                raise DataError(
+                    f"{path} line {number}: {len(cells)} columns where the file has {width}; repair the line (an empty "
+                    "line ends a sentence)"
+                )
             words.append(cells)
         if words:
             columns = [list(column) for column in zip(*words, strict=True)]
-            yield begin, {str(i + 1): c for i, c in enumerate(columns)} | {str(i - len(columns)): c for i, c in enumerate(columns)}
+            yield (
+                begin,
+                {str(i + 1): c for i, c in enumerate(columns)} | {str(i - width): c for i, c in enumerate(columns)},
+            )
+
+
+def _cells(line: str, tabs: bool) -> list[str]:
+    # not str.split(): no-break spaces and the like occur inside tokens
+    return line.split("\t") if tabs else re.split(r"[ \t]+", line.strip(" \t"))
 
 
 def _blocks(path: Path, max_line: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:

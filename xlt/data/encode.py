@@ -126,7 +126,7 @@ def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str,
                 signals.stop_if_requested("while encoding text; nothing was lost, run the same command again")
                 parts = [texts(row) for row in chunk]
                 segments = len(parts[0])
-                ids = tokenizer([t for row in parts for t in row], add_special_tokens=False, return_attention_mask=False)["input_ids"]
+                ids = tokenizer([t for row in parts for t in row], add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
                 lengths = np.fromiter(map(len, ids), np.int64, len(ids))
                 np.fromiter((i for row in ids for i in row), dtype, int(lengths.sum())).tofile(tokens)
                 (end + np.cumsum(lengths)).tofile(offsets)

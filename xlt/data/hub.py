@@ -1,64 +1,110 @@
-"""Rows of a data set on the Hugging Face hub, or in a folder that `datasets.load_dataset` understands. The only room that imports datasets."""
+"""Tables on the Hugging Face hub, or in a folder that `datasets.load_dataset` understands, as a store.
+
+The only room that imports datasets.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xlt.data import patterns
 from xlt.errors import DataError
 
-if TYPE_CHECKING:
-    from datasets import Dataset
 
+class Hub:
+    """One table per config and split; the config names the language."""
 
-def rows(hub: str, config: str | None, split: str) -> Iterator[tuple[int, dict]]:
-    """Number (from 1) and raw row; class labels become their names."""
-    from datasets import ClassLabel
+    def __init__(self, name: str, config: str | None, codes: list[str] | None):
+        self.name, self.config, self.codes = name, config, codes
+        self._splits: set[str] | None = None
 
-    table = load(hub, config, split)
-    names: dict[str, Callable[[Any], Any]] = {}
-    for column, feature in table.features.items():
-        inner = getattr(feature, "feature", feature)  # the item of a list
-        if isinstance(inner, ClassLabel):
-            names[column] = inner.int2str
-    for number, row in enumerate(table, 1):
-        yield number, row | {column: None if row[column] is None else name(row[column]) for column, name in names.items()}
+    def languages(self) -> list[str]:
+        """Those given, else those whose config the hub lists."""
+        if self.codes:
+            return sorted(self.codes)
+        if self.config is None:
+            raise DataError(
+                f"dataset.hub: {self.name} does not say its languages; name the one it holds in dataset.language_codes"
+            )
+        from datasets import get_dataset_config_names
 
+        names = self._ask(None, lambda: get_dataset_config_names(self.name))
+        found = {code for name in names if (code := self._code(name)) is not None}
+        if not found:
+            raise DataError(
+                f"dataset.hub: no config of {self.name} is like {self.config} (it has {', '.join(names[:8])}); correct "
+                "dataset.hub_config"
+            )
+        return sorted(found)
 
-def split_names(hub: str, config: str | None) -> list[str]:
-    """The splits that it has."""
-    from datasets import get_dataset_split_names
+    def splits(self, language: str) -> set[str]:
+        """The hub's own names of them. One config is asked for all: each question is a request."""
+        if self._splits is None:
+            self._splits = set(self._ask(self._config(language), lambda: self._split_names(self._config(language))))
+        return self._splits
 
-    return _ask(hub, config, lambda: get_dataset_split_names(hub, config))
+    def files(self, language: str, split: str) -> list[Path]:
+        """The files of the cache that hold the rows."""
+        return sorted(Path(file["filename"]) for file in self._load(language, split).cache_files)
 
+    def raw(self, language: str, split: str) -> Iterator[tuple[str, dict]]:
+        """Place ("HUB (CONFIG) row 7") and raw row; class labels become their names."""
+        from datasets import ClassLabel
 
-def config_names(hub: str) -> list[str]:
-    """The configs that it has, often one per language."""
-    from datasets import get_dataset_config_names
+        table, place = self._load(language, split), self._place(self._config(language))
+        # of a list, its item
+        features = {column: getattr(feature, "feature", feature) for column, feature in table.features.items()}
+        names = {column: feature.int2str for column, feature in features.items() if isinstance(feature, ClassLabel)}
+        for number, row in enumerate(table, 1):
+            named = {column: None if row[column] is None else name(row[column]) for column, name in names.items()}
+            yield f"{place} {split} row {number}", row | named
 
-    return _ask(hub, None, lambda: get_dataset_config_names(hub))
+    def _load(self, language: str, split: str):
+        from datasets import load_dataset
 
+        config = self._config(language)
+        return self._ask(config, lambda: load_dataset(self.name, config, split=split))
 
-def load(hub: str, config: str | None, split: str) -> Dataset:
-    """The table, from the cache of `datasets` where it is known."""
-    from datasets import load_dataset
+    def _split_names(self, config: str | None) -> list[str]:
+        import datasets
 
-    return _ask(hub, config, lambda: load_dataset(hub, config, split=split))
+        if datasets.config.HF_HUB_OFFLINE:  # then only the cache can answer
+            return list(datasets.load_dataset(self.name, config))
+        return datasets.get_dataset_split_names(self.name, config)
 
+    def _config(self, language: str) -> str | None:
+        return None if self.config is None else patterns.fill(self.config, language)
 
-def cached_files(hub: str, config: str | None, split: str) -> list[Path]:
-    """The files on disk that hold the rows."""
-    return sorted(Path(file["filename"]) for file in load(hub, config, split).cache_files)
+    def _code(self, config: str) -> str | None:
+        """The language whose config this is: fill() read backwards."""
+        regex = "".join(
+            f"(?P<{part[1:-1]}>.+)" if part.startswith("{") else re.escape(part)
+            for part in re.split(r"(\{\w+\})", self.config)
+        )
+        if not (match := re.fullmatch(regex, config)):
+            return None
+        groups = match.groupdict()
+        if "flores" in groups:
+            from xlt import languages
 
+            return languages.canonical(groups["flores"]) if languages.known(groups["flores"]) else None
+        return groups.get("lang") or f"{groups['source']}-{groups['target']}"
 
-def _ask(hub: str, config: str | None, call: Callable[[], Any]) -> Any:
-    # datasets takes a folder that is missing for a hub name, and then blames the network
-    if hub.startswith((".", "/", "~")) and not Path(hub).is_dir():
-        raise DataError(f"{hub}: no such directory; correct dataset.hub, or give dataset.root=DIR")
-    try:
-        return call()
-    except Exception as error:  # datasets, huggingface_hub, pyarrow, httpx and fsspec each have their own
-        reason = (str(error) or type(error).__name__).split("\n")[0][:300]
-        name = hub if config is None else f"{hub} (config {config})"
-        raise DataError(f"dataset.hub: {name} cannot be loaded ({reason}); without network, download it elsewhere and give dataset.root=DIR") from error
+    def _place(self, config: str | None) -> str:
+        return self.name if config is None else f"{self.name} ({config})"
+
+    def _ask(self, config: str | None, call: Callable[[], Any]) -> Any:
+        # datasets takes a folder that is missing for a name on the hub, and then blames the network
+        if self.name.startswith((".", "/")) and not Path(self.name).is_dir():
+            raise DataError(f"{self.name}: no such directory; correct dataset.hub, or give dataset.root=DIR")
+        try:
+            return call()
+        except Exception as error:  # datasets, huggingface_hub, pyarrow, httpx and fsspec each raise their own
+            reason = (str(error) or type(error).__name__).split("\n")[0][:300]
+            raise DataError(
+                f"dataset.hub: {self._place(config)} cannot be loaded ({reason}); without network, give the folder of "
+                "your copy: dataset.root=DIR"
+            ) from error

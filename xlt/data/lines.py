@@ -1,7 +1,7 @@
-"""Bytes of a file to its lines: plain, .gz or .zst, UTF-8, split on LF and CRLF only. What a line means is not known here.
+"""Bytes of a file to its lines: plain, .gz or .zst, UTF-8, split on LF and CRLF only. Not: what a line means.
 
-`str.splitlines` is not used anywhere: it also splits on U+2028, U+0085, VT, FF and a lone CR, all of which occur inside real sentences,
-and would shift one side of parallel text against the other.
+`str.splitlines` is not used anywhere: it also splits on U+2028, U+0085, VT, FF and a lone CR, all of which occur inside
+real sentences, and would shift one side of parallel text against the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ COMPRESSED = (".gz", ".zst")
 
 
 def lines(path: Path, max_line: int) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text of each line, without its LF or CRLF. DataError for bad bytes, NUL, or more than `max_line` characters."""
+    """Number (from 1) and text of each line, without its LF or CRLF.
+
+    DataError for bytes that are not UTF-8, for NUL, and for more than `max_line` characters.
+    """
     number, rest = 0, b""
     for block in blocks(path):
         whole, newline, rest = (rest + block).rpartition(b"\n")
@@ -42,16 +45,24 @@ def blocks(path: Path) -> Iterator[bytes]:
             while block := stream.read(BLOCK):
                 yield block
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: the gzip data are cut off or damaged ({error}); copy or download the file again (`gzip -t` checks it)") from error
+        raise DataError(
+            f"{path}: the gzip data are cut off or damaged ({error}); copy or download the file again (`gzip -t` "
+            "checks it)"
+        ) from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
+        ) from error
 
 
 def _zst_blocks(path: Path, file) -> Iterator[bytes]:
     try:
         import zstandard
     except ImportError:
-        raise DataError(f"{path}: reading .zst needs the package zstandard; `pip install zstandard`, or recompress the file with gzip") from None
+        raise DataError(
+            f"{path}: reading .zst needs the package zstandard; `pip install zstandard`, or recompress the file with "
+            "gzip"
+        ) from None
     try:
         frame = zstandard.ZstdDecompressor().decompressobj()
         while data := file.read(BLOCK):
@@ -64,7 +75,10 @@ def _zst_blocks(path: Path, file) -> Iterator[bytes]:
         if not frame.eof:
             raise zstandard.ZstdError("end of file inside a frame")
     except zstandard.ZstdError as error:
-        raise DataError(f"{path}: the zstd data are cut off or damaged ({error}); copy or download the file again (`zstd -t` checks it)") from error
+        raise DataError(
+            f"{path}: the zstd data are cut off or damaged ({error}); copy or download the file again (`zstd -t` "
+            "checks it)"
+        ) from error
 
 
 def _decode(path: Path, number: int, whole: bytes, max_line: int) -> Iterator[tuple[int, str]]:
@@ -73,11 +87,15 @@ def _decode(path: Path, number: int, whole: bytes, max_line: int) -> Iterator[tu
     except UnicodeDecodeError as error:
         line, byte = _position(whole, error.start)
         raise DataError(
-            f"{path} line {number + line}, byte {byte}: 0x{whole[error.start]:02x} is not valid UTF-8; convert the file to UTF-8 (`iconv -t UTF-8`), or remove the line"
+            f"{path} line {number + line}, byte {byte}: 0x{whole[error.start]:02x} is not valid UTF-8; convert the "
+            "file to UTF-8 (`iconv -t UTF-8`), or remove the line"
         ) from None
     if "\0" in text:
         line, byte = _position(whole, whole.index(b"\0"))
-        raise DataError(f"{path} line {number + line}, byte {byte}: a NUL byte; is this a text file? remove the byte (`tr -d '\\000'`)")
+        raise DataError(
+            f"{path} line {number + line}, byte {byte}: a NUL byte; is this a text file? remove the byte (`tr -d "
+            "'\\000'`)"
+        )
     if number == 0 and text.startswith("\ufeff"):  # the byte order mark that some editors write is no text
         text = text[1:]
     for number, line in enumerate(text.split("\n"), number + 1):  # noqa: B020
@@ -94,4 +112,7 @@ def _position(whole: bytes, at: int) -> tuple[int, int]:
 
 
 def _too_long(path: Path, number: int, max_line: int) -> DataError:
-    return DataError(f"{path} line {number}: longer than {max_line} characters; are its line ends missing? split or remove the line, or raise dataset.max_line")
+    return DataError(
+        f"{path} line {number}: longer than {max_line} characters; are its line ends missing? split or remove the "
+        "line, or raise dataset.max_line"
+    )

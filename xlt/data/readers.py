@@ -1,21 +1,20 @@
 """Files to raw rows: one function per format, each a stream of (number, row) that keeps the file's own column names.
 
-The number is the line where the row begins (in parquet and TMX, which have none: the row's number), from 1. What a row must hold is not
-known here (see `xlt.data.rows`), nor which file is which language (see `xlt.data.sources`). Words stay words: `NA`, `null` and `nan` are strings.
+The number is the line where the row begins (in parquet and TMX, which have none: the row's number), from 1. What a row
+must hold is not known here (see `xlt.data.rows`), nor which file is which language (see `xlt.data.sources`). Words stay
+words: `NA`, `null` and `nan` are strings.
 """
 
 from __future__ import annotations
 
 import csv
-import json
-import re
-import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from xml.etree import ElementTree
 
 from xlt.data.conll import conll, conllu
+from xlt.data.json_rows import json_list, jsonl
 from xlt.data.lines import COMPRESSED, blocks, lines
 from xlt.errors import DataError
 
@@ -23,7 +22,7 @@ RawRows = Iterator[tuple[int, dict]]
 
 
 class Format(str, Enum):
-    """How a file is laid out. auto: by its name; two aligned text files (Moses) are `txt` with {side} in the pattern."""
+    """How a file is laid out. auto: by its name. Two aligned files (Moses) are `txt` with {side} in the pattern."""
 
     auto = "auto"
     txt = "txt"
@@ -38,7 +37,13 @@ class Format(str, Enum):
 
 
 SUFFIXES = {f".{f.value}": f for f in Format if f is not Format.auto}
-SUFFIXES |= {".ndjson": Format.jsonl, ".tab": Format.tsv, ".bio": Format.conll, ".iob": Format.conll, ".iob2": Format.conll}
+SUFFIXES |= {
+    ".ndjson": Format.jsonl,
+    ".tab": Format.tsv,
+    ".bio": Format.conll,
+    ".iob": Format.conll,
+    ".iob2": Format.conll,
+}
 NUMBERED = (Format.parquet, Format.tmx)  # formats without lines
 
 
@@ -46,12 +51,15 @@ def format_of(path: Path) -> Format:
     """By the suffix, .gz and .zst aside. DataError if it is none that is known."""
     suffix = Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
     if suffix not in SUFFIXES:
-        raise DataError(f"{path}: the suffix {suffix!r} tells no format; give dataset.format, one of {', '.join(f.value for f in Format)}")
+        raise DataError(
+            f"{path}: the suffix {suffix!r} tells no format; give dataset.format, one of "
+            f"{', '.join(f.value for f in Format)}"
+        )
     return SUFFIXES[suffix]
 
 
 def read(path: Path, format: Format, header: bool, max_line: int) -> RawRows:
-    """Raw rows of a file. header: whether the first line of tsv and csv names the columns; without, they are `1`, `2`, ..."""
+    """Raw rows of a file. header: whether the first line of tsv and csv names the columns; if not: `1`, `2`, ..."""
     if format in (Format.tsv, Format.csv):
         return _table(path, _tsv_cells if format is Format.tsv else _csv_cells, header, max_line)
     readers: dict[Format, Callable[[Path, int], RawRows]] = {
@@ -83,45 +91,12 @@ def moses(source: Path, target: Path, max_line: int) -> RawRows:
             return
         if a is None or b is None:
             short, long = (source, target) if a is None else (target, source)
-            raise DataError(f"{short}: ends after line {count} where {long} goes on; the two files of a pair must have one line for each other's")
+            raise DataError(
+                f"{short}: ends after line {count} where {long} goes on; the two files of a pair must have one line "
+                "for each other's"
+            )
         count += 1
         yield count, {"source": a[1], "target": b[1]}
-
-
-def jsonl(path: Path, max_line: int) -> RawRows:
-    """One JSON object a line."""
-    for number, line in lines(path, max_line):
-        if not line or line.isspace():
-            raise DataError(f"{path} line {number}: an empty line where a JSON object is expected; remove it")
-        try:
-            yield number, _checked(_DECODER.decode(line), "\\u" in line)
-        except (ValueError, RecursionError) as error:
-            raise _bad_json(path, number, error) from None
-
-
-def json_list(path: Path, max_line: int) -> RawRows:
-    """A list of JSON objects, read whole; a file that does not begin with `[` is read as JSON lines."""
-    text = "\n".join(line for _, line in lines(path, sys.maxsize))
-    at, number, end = _skip(text, 0), 1, 0
-    if text[at : at + 1] != "[":
-        yield from jsonl(path, max_line)
-        return
-    expected, at = "]", _skip(text, at + 1)
-    while text[at : at + 1] != "]" or expected == ",":
-        number, end = number + text.count("\n", end, at), at
-        try:
-            value, after = _DECODER.raw_decode(text, at)
-            yield number, _checked(value, "\\u" in text[at:after])
-        except (ValueError, RecursionError) as error:
-            raise _bad_json(path, number, error, whole=True) from None
-        at = _skip(text, after)
-        expected = text[at : at + 1]
-        if expected not in (",", "]") or not expected:
-            raise DataError(f"{path} line {1 + text.count(chr(10), 0, at)}: neither a comma nor the end of the list after an object; is the file cut off?")
-        if expected == ",":
-            at = _skip(text, at + 1)
-    if text[_skip(text, at + 1) :]:
-        raise DataError(f"{path} line {1 + text.count(chr(10), 0, _skip(text, at + 1))}: text after the end of the list; remove it")
 
 
 def parquet(path: Path, max_line: int) -> RawRows:
@@ -136,7 +111,9 @@ def parquet(path: Path, max_line: int) -> RawRows:
                 for number, row in enumerate(batch.to_pylist(), number + 1):  # noqa: B020  (goes on counting)
                     yield number, row
     except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as parquet after row {number} ({error}); copy or download the file again") from error
+        raise DataError(
+            f"{path}: cannot be read as parquet after row {number} ({error}); copy or download the file again"
+        ) from error
 
 
 def tmx(path: Path, max_line: int) -> RawRows:
@@ -153,7 +130,9 @@ def tmx(path: Path, max_line: int) -> RawRows:
                     element.clear()
         parser.close()
     except ElementTree.ParseError as error:
-        raise DataError(f"{path} line {error.position[0]} column {error.position[1] + 1}: not XML ({error.msg}); repair the file") from error
+        raise DataError(
+            f"{path} line {error.position[0]} column {error.position[1] + 1}: not XML ({error.msg}); repair the file"
+        ) from error
 
 
 def _translations(unit: ElementTree.Element) -> dict:
@@ -172,16 +151,24 @@ def _table(path: Path, cells_of: Callable, header: bool, max_line: int) -> RawRo
         if names is None:
             names = cells if header else [str(i) for i in range(1, len(cells) + 1)]
             if len(set(names)) < len(names):
-                raise DataError(f"{path} line {number}: the header names a column twice ({', '.join(names)}); rename one")
+                raise DataError(
+                    f"{path} line {number}: the header names a column twice ({', '.join(names)}); rename one"
+                )
             if header:
                 continue
         if len(cells) != len(names):
-            raise DataError(f"{path} line {number}: {len(cells)} cells where the file has {len(names)} columns ({', '.join(names)}); repair or remove the line")
+            raise DataError(
+                f"{path} line {number}: {len(cells)} cells where the file has {len(names)} columns "
+                f"({', '.join(names)}); repair or remove the line"
+            )
         yield number, dict(zip(names, cells, strict=True))
 
 
 def _tsv_cells(path: Path, max_line: int) -> Iterator[tuple[int, list[str]]]:
-    """Cells between tabs. A quotation mark is a character like any other: read as CSV, one at a cell's start swallows the lines after it."""
+    """Cells between tabs. A quotation mark is a character like any other.
+
+    Read as CSV, one at the start of a cell swallows the lines after it.
+    """
     return ((number, line.split("\t")) for number, line in lines(path, max_line))
 
 
@@ -194,37 +181,6 @@ def _csv_cells(path: Path, max_line: int) -> Iterator[tuple[int, list[str]]]:
             yield begin, cells
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path} line {begin}: not CSV ({error}); quote the cell by RFC 4180, or save the file as tsv") from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON value")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
-_BLANK = re.compile(r"[ \t\n\r]*")
-
-
-def _skip(text: str, at: int) -> int:
-    return _BLANK.match(text, at).end()
-
-
-def _checked(row: object, escapes: bool) -> dict:
-    """The row, if it is an object and its escapes (\\ud800) leave no half of a surrogate pair, which no UTF-8 can hold."""
-    if not isinstance(row, dict):
-        raise ValueError(f"a {type(row).__name__} where an object {{...}} is expected")
-    if escapes:
-        try:
-            json.dumps(row, ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise ValueError(f"the lone surrogate \\u{ord(error.object[error.start]):04x} is no character") from None
-    return row
-
-
-def _bad_json(path: Path, number: int, error: Exception, whole: bool = False) -> DataError:
-    """whole: the error's own line is the file's."""
-    if not isinstance(error, json.JSONDecodeError):
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return DataError(f"{path} line {number}: {what}; repair or remove the row")
-    line = error.lineno if whole else number
-    return DataError(f"{path} line {line} column {error.colno}: not JSON ({error.msg}); repair or remove the row (is the file cut off?)")
+        raise DataError(
+            f"{path} line {begin}: not CSV ({error}); quote the cell by RFC 4180, or save the file as tsv"
+        ) from error

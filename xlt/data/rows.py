@@ -31,7 +31,9 @@ REQUIRED = {
     View.dictionary: ("word", "translation"),
 }
 OPTIONAL = {View.classification: ("text_pair",)}
-FIELDS = {view: ("id", *(name for name in names if name != "id"), *OPTIONAL.get(view, ())) for view, names in REQUIRED.items()}
+FIELDS = {
+    view: ("id", *(name for name in names if name != "id"), *OPTIONAL.get(view, ())) for view, names in REQUIRED.items()
+}
 KNOWN = sorted({name for names in FIELDS.values() for name in names})
 
 
@@ -40,18 +42,26 @@ class BadRow(ValueError):
 
 
 def projector(view: View, columns: dict[str, str], labels: list[str] | None, max_line: int) -> Callable[[dict], dict]:
-    """The function that makes a row of `view` from a raw row; it raises BadRow. columns: ours -> theirs. labels: the only ones allowed."""
+    """The function that makes a row of `view` from a raw row, or raises BadRow.
+
+    columns: ours -> theirs. labels: the only ones allowed. max_line: characters of a text.
+    """
     wanted = [(ours, columns[ours].split("|"), _CHECKS.get(ours, _text)) for ours in FIELDS[view] if ours in columns]
     known = None if labels is None else set(labels)
 
     def project(raw: dict) -> dict:
         row = {ours: check(ours, _value(raw, ours, theirs), max_line) for ours, theirs, check in wanted}
         if view is View.tagging and len(row["tokens"]) != len(row["tags"]):
-            raise BadRow(f"{len(row['tokens'])} tokens but {len(row['tags'])} tags{_named(row)}; give each token one tag")
+            raise BadRow(
+                f"{len(row['tokens'])} tokens but {len(row['tags'])} tags{_named(row)}; give each token one tag"
+            )
         if known is not None and view in (View.classification, View.tagging):
             for label in [row["label"]] if view is View.classification else row["tags"]:
                 if label not in known:
-                    raise BadRow(f"label {label!r} is not one of {', '.join(labels)}; correct it, or add it to dataset.labels")
+                    raise BadRow(
+                        f"label {label!r} is not one of {', '.join(labels)}; correct it, or add it to "
+                        "dataset.label_names"
+                    )
         if view is View.qa:
             _check_answers(row)
         return row
@@ -63,7 +73,10 @@ def _value(raw: dict, ours: str, theirs: list[str]) -> object:
     for name in theirs:
         if name in raw:
             return raw[name]
-    raise BadRow(f"no column {' or '.join(theirs)}; it has {', '.join(map(str, raw))}: name the right one in dataset.columns.{ours}")
+    raise BadRow(
+        f"no column {' or '.join(theirs)}; it has {', '.join(map(str, raw))}: name the right one in "
+        f"dataset.columns.{ours}"
+    )
 
 
 def _text(name: str, value: object, max_line: int) -> str:
@@ -108,7 +121,10 @@ def _answers(name: str, value: object, max_line: int) -> dict:
     """SQuAD's {"text": [...], "answer_start": [...]}, also from a list of {"text", "start" or "answer_start"}."""
     try:
         if isinstance(value, list):
-            value = {"text": [a["text"] for a in value], "answer_start": [a["start"] if "start" in a else a["answer_start"] for a in value]}
+            value = {
+                "text": [a["text"] for a in value],
+                "answer_start": [a["start"] if "start" in a else a["answer_start"] for a in value],
+            }
         texts, starts = list(value["text"]), list(value["answer_start"])
         if len(texts) == len(starts) and all(isinstance(t, str) for t in texts) and all(type(s) is int for s in starts):
             return {"text": texts, "answer_start": starts}
@@ -121,7 +137,10 @@ def _check_answers(row: dict) -> None:
     for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
         if start < 0 or row["context"][start : start + len(text)] != text:
             found = row["context"][max(start, 0) :][: len(text)]
-            raise BadRow(f"the answer {text!r} is not at character {start} of its context, {found!r} is{_named(row)}; correct the offset")
+            raise BadRow(
+                f"the answer {text!r} is not at character {start} of its context, {found!r} is{_named(row)}; correct "
+                "the offset"
+            )
 
 
 def _shown(value: object) -> str:

@@ -1,45 +1,240 @@
-"""Data sets: files in a folder or a table on the hub (Files), and several of them as one (Mixture).
+"""A data set: files in a folder, or tables on the hub. The target of conf/dataset/*.yaml, which hold all values.
 
-The dataclasses are targets of conf/dataset/*.yaml and hold no values of their own. They say where rows are and what they are called; how a
-format is read is in `xlt.data.readers`, what a row must hold in `xlt.data.rows`.
+It says where rows are and what they are called. How a format is read is in `xlt.data.readers`, what a row must hold in
+`xlt.data.rows`, several data sets as one in `xlt.data.mixture`.
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
-from itertools import combinations
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from xlt import files
-from xlt.data import hub, patterns, readers
+from xlt.data import patterns
+from xlt.data.folder import Folder
+from xlt.data.hub import Hub
 from xlt.data.readers import Format
 from xlt.data.rows import KNOWN, REQUIRED, BadRow, View, projector
 from xlt.errors import ConfigError, DataError
 
+PAIRED = (View.parallel, View.dictionary)  # views whose "language" is a pair such as en-de
+Located = Iterator[tuple[str, dict]]  # where a row stands ("PATH line 7"), and the row
+
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """One data set, one file (or hub config) per language and split.
+    """One data set: one file (or one table on the hub) per language and split.
 
-    Beside `view`, it offers `text` where the rows have a text, and `parallel` where `align_on` names the column by which rows of different
-    languages are translations of each other.
+    Beside `view`, it offers `text` where its rows have a text, and `parallel` where `align_on` names the column by
+    which rows of different languages are translations of each other. Every method raises DataError for what is not
+    there or not as declared.
     """
 
     name: str
     view: View
-    root: str | None  # folder of the data; null: take it from the hub
-    pattern: str  # where a file lies, see xlt.data.patterns
+    root: str | None  # folder of the data; null: the hub
+    pattern: str  # which file is which, see xlt.data.patterns
     format: Format
-    columns: dict[str, str]  # our column: theirs. `a|b`: the first that is there. Numbers: columns of tables without header
-    splits: dict[str, str]  # our split: theirs. `a|b`: the first that is there
-    labels: list[str] | None  # the closed set, in the order of their ids
-    languages_: list[str] | None
-    align_on: str | None
-    pivot: str | None  # pairs are pivot-X; null: all pairs
-    hub: str | None
-    hub_config: str | None  # with {lang}, {flores} (its FLORES-200 code), {source} or {target}
-    max_line: int  # characters
+    columns: dict[str, str]  # our column: the file's. `a|b`: the first it has. Numbers, from 1: there is no header
+    split_names: dict[str, str]  # train, dev, test: the file's. `a|b`: the first that is there
+    label_names: list[str] | None  # the closed set, in the order of the ids; null: any
+    language_codes: list[str] | None  # those to offer; null: all that are found
+    align_on: str | None  # one of our columns; null: languages are independent
+    pivot: str | None  # aligned pairs are pivot-X; null: every pair
+    hub: str | None  # name on the Hugging Face hub, taken if root is null
+    hub_config: str | None  # with {lang}, {flores} (the language's FLORES-200 code), or {source} and {target}
+    max_line: int  # characters of a line or text; longer ones are refused
+
+    def __post_init__(self) -> None:
+        problems = self._broken_rules()
+        if problems:
+            raise ConfigError(problems)
+
+    def _broken_rules(self) -> list[str]:
+        holes, codes, view = patterns.holes(self.pattern), self.language_codes or [], self.view.value
+        missing = [c for c in REQUIRED[self.view] if c not in self.columns]
+        strange = [c for c in self.columns if c not in KNOWN]
+        booleans = [c for c in codes if c in ("False", "True")]
+        rules = {
+            f"dataset.columns: {view} needs {' and '.join(missing)}; add it as `OURS: NAME_IN_THE_FILE`": missing,
+            f"dataset.columns: there is no {' or '.join(strange)}; known are {', '.join(KNOWN)}": strange,
+            f"dataset.language_codes: {booleans} is what YAML makes of a bare no or yes; quote the code": booleans,
+            f"dataset.pattern: the braces it may hold are {', '.join(sorted(patterns.HOLES))}": holes
+            - set(patterns.HOLES),
+            "dataset.pattern: no {lang} in it; add one, or name the only language in language_codes": (
+                not holes & {"lang", "source"} and len(codes) != 1
+            ),
+            "dataset.pattern: no {split} in it; add one, or name only one split in split_names": (
+                "split" not in holes and len(self.split_names) != 1
+            ),
+            "dataset.pattern: does not begin with {root}/, so root would not be read; correct it, or set root=null": (
+                self.root is not None and not self.pattern.startswith("{root}/")
+            ),
+            f"dataset.pattern: {{side}} is for the two files of a pair, and view is {view}; remove it": (
+                "side" in holes and self.view not in PAIRED
+            ),
+            f"dataset.align_on: needs the columns {self.align_on} and text; add them to columns, or set it to null": (
+                self.align_on is not None and not {self.align_on, "text"} <= set(self.columns)
+            ),
+        }
+        return [sentence for sentence, broken in rules.items() if broken]
+
+    def views(self) -> tuple[str, ...]:
+        """The main view first."""
+        extra = [View.text] * ("text" in self.columns) + [View.parallel] * (self.align_on is not None)
+        return tuple(dict.fromkeys(view.value for view in [self.view, *extra]))
+
+    def labels(self) -> list[str] | None:
+        """As declared."""
+        return None if self.label_names is None else list(self.label_names)
+
+    def languages(self, view: str) -> list[str]:
+        """Sorted codes; pairs `en-de` where the view is parallel or dictionary."""
+        self._check_view(view)
+        if not self._aligned(view):
+            return list(self._languages)
+        if self.pivot is None:
+            return ["-".join(pair) for pair in itertools.combinations(self._languages, 2)]
+        if self.pivot not in self._languages:
+            raise unknown_language("dataset.pivot", self.name, self.pivot, self._languages)
+        return [f"{self.pivot}-{other}" for other in self._languages if other != self.pivot]
+
+    def splits(self, view: str, language: str) -> list[str]:
+        """In the order of split_names; of a pair, those that both languages have."""
+        if language not in self.languages(view):
+            raise unknown_language("language", self.name, language, self.languages(view))
+        sides = self._sides(view, language)
+        return [split for split in self.split_names if all(self._theirs(side, split) for side in sides)]
+
+    def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
+        """All rows in the files' order, read anew at each call."""
+        self._check_split(view, language, split)
+        sides = self._sides(view, language)
+        located = self._pairs(*sides, split) if len(sides) == 2 else self._read(View(view), language, split)
+        return self._filled(located, sides, split)
+
+    def fingerprint(self, view: str, language: str, split: str) -> str:
+        """SHA-256 over the bytes of the files and the settings that decide what is read from them."""
+        self._check_split(view, language, split)
+        digests = [_digest(path) for path in self._files(self._sides(view, language), split)]
+        rules = [self.format.value, dict(self.columns), self.label_names, self.align_on, self.max_line]
+        return hashlib.sha256(json.dumps([digests, rules, view, language, split], sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _store(self) -> Folder | Hub:
+        if self.root is None and self.hub is not None:
+            return Hub(self.hub, self.hub_config, self.language_codes)
+        if self.root is None and "{root}" in self.pattern:
+            raise DataError(f"dataset {self.name}: no folder is named, and it is not on the hub; give dataset.root=DIR")
+        splits = [name for names in self.split_names.values() for name in names.split("|")]
+        return Folder(self.root, self.pattern, splits, self.language_codes, self.format, self._header, self.max_line)
+
+    @cached_property
+    def _languages(self) -> list[str]:
+        found = self._store.languages()
+        for code in self.language_codes or []:
+            if code not in found:
+                raise unknown_language("dataset.language_codes", self.name, code, found)
+        return sorted(set(self.language_codes or found))
+
+    @property
+    def _header(self) -> bool:
+        return not all(name.isdigit() for name in self.columns.values())
+
+    def _theirs(self, language: str, split: str) -> str | None:
+        """The store's name of our split, None if it has none."""
+        there = self._store.splits(language)
+        return next((name for name in self.split_names[split].split("|") if name in there), None)
+
+    def _files(self, sides: list[str], split: str) -> list[Path]:
+        return [path for side in sides for path in self._store.files(side, self._theirs(side, split))]
+
+    def _read(self, view: View, language: str, split: str) -> Located:
+        columns = {ours: patterns.fill(theirs, language) for ours, theirs in self.columns.items()}
+        project = projector(view, columns, self.label_names, self.max_line)
+        for place, raw in self._store.raw(language, self._theirs(language, split)):
+            try:
+                row = project(raw)
+            except BadRow as error:
+                raise DataError(f"{place}: {error}") from None
+            yield place, row
+
+    def _pairs(self, source: str, target: str, split: str) -> Located:
+        """Two languages joined on align_on, in the order of the first; rows without partner are left out."""
+        partners = {key: row["text"] for _, key, row in self._keyed(target, split)}
+        for place, key, row in self._keyed(source, split):
+            if key in partners:
+                yield place, {self.align_on: key, "source": row["text"], "target": partners[key]}
+
+    def _keyed(self, language: str, split: str) -> Iterator[tuple[str, Any, dict]]:
+        places: dict[Any, str] = {}
+        for place, row in self._read(View.text, language, split):
+            key = row[self.align_on]
+            if key in places:
+                raise DataError(
+                    f"{place}: {self.align_on} {key!r} stands already at {places[key]}, so its translation is not "
+                    "known; give each row its own"
+                )
+            places[key] = place
+            yield place, key, row
+
+    def _filled(self, located: Located, sides: list[str], split: str) -> Iterator[dict]:
+        count = 0
+        for count, (_, row) in enumerate(located, 1):  # noqa: B007
+            yield row
+        if count == 0:
+            where = " and ".join(str(path) for path in self._files(sides, split))
+            what = "no rows" if len(sides) == 1 else f"no {self.align_on} is in both"
+            raise DataError(f"{where}: {what}; fill the file, or leave the language out")
+
+    def _aligned(self, view: str) -> bool:
+        return view == View.parallel and self.view is not View.parallel
+
+    def _sides(self, view: str, language: str) -> list[str]:
+        """The two languages of an aligned pair; else the language (or pair) itself, which has files of its own."""
+        if not self._aligned(view):
+            return [language]
+        return next([a, b] for a in self._languages for b in self._languages if f"{a}-{b}" == language)
+
+    def _check_view(self, view: str) -> None:
+        if view not in self.views():
+            raise DataError(
+                f"dataset {self.name}: no view {view}; it has {', '.join(self.views())}: choose another objective or "
+                "dataset"
+            )
+
+    def _check_split(self, view: str, language: str, split: str) -> None:
+        offered = self.splits(view, language)
+        if split not in offered:
+            raise DataError(
+                f"dataset {self.name}, language {language}: no {split} split; it has {', '.join(offered) or 'none'}: "
+                "choose one of them, or correct dataset.split_names"
+            )
+
+
+def unknown_language(key: str, dataset: str, code: str, offered: list[str]) -> DataError:
+    """One sentence, with the data set's own code for the same language if there is one, else one spelled alike."""
+    from xlt import languages
+
+    def same(other: str) -> bool:
+        return languages.known(other) and languages.canonical(other) == languages.canonical(code)
+
+    near = [o for o in offered if languages.known(code) and same(o)] or get_close_matches(code, offered, 1)
+    hint = f", did you mean {near[0]}?" if near else ""
+    return DataError(f"{key}: dataset {dataset} has no {code}{hint}; it has {', '.join(offered) or 'none'}")
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, read once per process and state of the file."""
+    state = path.stat()
+    return _digest_of(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _digest_of(path: Path, size: int, mtime: int) -> str:
+    return files.sha256(path)

@@ -94,7 +94,7 @@ def train(cfg, recipe: Recipe) -> float:
         progress=progress,
         validate=validate if dev else None,
         choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
-        log=MetricsLog(run.path / "metrics.jsonl", progress.step, accelerator),
+        log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
         screen=screen,
     )
     if progress.best_step not in (None, steps):

@@ -166,7 +166,7 @@ def fertility(tokenizer, texts: list[str]) -> dict[str, float]:
     Words are what white space separates, so fertility of languages without it (zh, ja, th) counts sub-words per phrase: compare
     characters per sub-word there.
     """
-    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     ids = np.concatenate([np.asarray(row, np.int64) for row in encoded])
     in_bytes = np.zeros(len(tokenizer), bool)
     in_bytes[[i for t, i in tokenizer.get_vocab().items() if len(t) == 6 and t.startswith("<0x") and t.endswith(">")]] = True

@@ -12,17 +12,22 @@ _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 
 
 class MetricsLog:
-    """One JSON object per line, each with its `step`. Lines after a resumed step are dropped, so the file reads like that of one run."""
+    """One JSON object per line, each with its `step`. Lines that a resumed run will write again are dropped, so the file reads like that of
+    one run: those after `resumed_step`, and its validation if that is still due (`unvalidated`)."""
 
-    def __init__(self, path: Path, resumed_step: int, accelerator=None):
+    def __init__(self, path: Path, resumed_step: int, unvalidated: bool = False, accelerator=None):
         self.path, self.accelerator = path, accelerator
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
-        kept = [line for line in whole if json.loads(line)["step"] <= resumed_step] if resumed_step else []
+        kept = [line for line in whole if self._stays(json.loads(line), resumed_step, unvalidated)]
         try:
             path.write_text("".join(kept), encoding="utf-8")
         except OSError as error:
             raise storage_error(path, error) from error
+
+    @staticmethod
+    def _stays(line: dict, resumed_step: int, unvalidated: bool) -> bool:
+        return line["step"] < resumed_step or (line["step"] == resumed_step and not (unvalidated and "validation" in line))
 
     def write(self, step: int, values: dict) -> None:
         """Append a line; nested dicts are flattened with / for the mirrors."""

@@ -1,0 +1,1 @@
+"""Configs: schema, composition by Hydra, typed building. With the command line the only room that knows Hydra and OmegaConf."""

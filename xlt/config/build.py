@@ -1,0 +1,198 @@
+"""From a composed config to typed objects, with every mistake in it reported at once.
+
+Closed groups are merged into fresh copies of their schema; open groups (nodes with `_target_`) into the dataclass that the target names.
+Only targets inside xlt, or in a module that the user named with --plugin, are built: a config that came from elsewhere cannot run code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from xlt.config import rules, schema
+from xlt.errors import ConfigError, XltError
+
+CLOSED = {"run": schema.Run, "languages": schema.Languages, "train": schema.Train, "hardware": schema.Hardware, "tracking": schema.Tracking}
+OPEN = ("dataset", "tokenizer", "model", "objective")
+_trusted: set[str] = {"xlt"}
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What a stage is given: built objects, and the resolved config as plain values for config.yaml."""
+
+    stage: str
+    seed: int
+    run: schema.Run
+    languages: schema.Languages
+    train: schema.Train
+    hardware: schema.Hardware
+    tracking: schema.Tracking
+    dataset: Any
+    tokenizer: Any
+    model: Any
+    objective: Any
+    resolved: dict
+
+
+def trust(module: str) -> None:
+    """Import a user's module and let configs name its classes (--plugin). ConfigError if it cannot be imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"--plugin: {module} cannot be imported ({error}); run from its folder, or put it on PYTHONPATH") from error
+    _trusted.add(module)
+
+
+def build_stage(cfg: DictConfig) -> StageRun:
+    """Everything a composed config names. ConfigError with all of its problems, each with its path."""
+    problems: list[str] = []
+    unknown = [key for key in cfg if key not in {f.name for f in dataclasses.fields(schema.StageConfig)}]
+    problems += [f"{key}: there is no such group or key{_near(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown]
+    try:
+        resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_sentence(error)) from error
+    problems += [f"{path}: has no value; give {path}=..." for path in _missing(resolved)]
+    problems += _booleans_as_languages(resolved)
+    closed = {name: _closed(name, cls, resolved.get(name), problems) for name, cls in CLOSED.items()}
+    built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
+    if not problems:
+        problems += rules.check(resolved["stage"], **closed)
+    if problems:
+        raise ConfigError(problems)
+    return StageRun(stage=resolved["stage"], seed=resolved["seed"], resolved=resolved, **closed, **built)
+
+
+def build_node(node: dict | None, path: str) -> Any:
+    """The object that a node with `_target_` describes, nested nodes included; None for None. ConfigError with all problems."""
+    problems: list[str] = []
+    built = _collect(node, path, problems)
+    if problems:
+        raise ConfigError(problems)
+    return built
+
+
+def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
+    if node is None:
+        return None
+    if not isinstance(node, dict) or "_target_" not in node:
+        problems.append(f"{path}: expected a node with _target_, found {node!r}; choose one with {path}=NAME (xlt ls {path})")
+        return None
+    try:
+        cls = _target(node["_target_"], path)
+    except ConfigError as error:
+        problems += error.problems
+        return None
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    before = len(problems)
+    problems += [f"{path}.{key}: {cls.__name__} has no such field{_near(key, fields)}" for key in node if key not in fields and key != "_target_"]
+    problems += [f"{path}.{key}: is missing; {cls.__name__} needs it" for key, f in fields.items() if key not in node and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    values = {key: _nested(value, f"{path}.{key}", problems) for key, value in node.items() if key in fields}
+    plain = {key: value for key, value in values.items() if not _holds_built(value)}
+    for key, value in plain.items():
+        try:
+            plain[key] = _typed(cls, fields[key], value)
+        except OmegaConfBaseException as error:
+            problems.append(f"{path}.{key}: {_reason(error)}")
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**{**values, **plain})
+    except ConfigError as error:
+        problems += error.problems
+    except (ValueError, XltError) as error:
+        problems.append(f"{path}: {error}")
+    return None
+
+
+def _nested(value: Any, path: str, problems: list[str]) -> Any:
+    if isinstance(value, dict) and "_target_" in value:
+        return _collect(value, path, problems)
+    if isinstance(value, dict):
+        return {k: _nested(v, f"{path}.{k}", problems) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_nested(v, f"{path}[{i}]", problems) for i, v in enumerate(value)]
+    return value
+
+
+def _holds_built(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return any(dataclasses.is_dataclass(v) or _holds_built(v) if isinstance(v, dict | list) else dataclasses.is_dataclass(v) for v in inside)
+
+
+def _typed(cls: type, field: dataclasses.Field, value: Any) -> Any:
+    """The value as the field's type, by OmegaConf's rules, as plain Python."""
+    import typing
+
+    hint = typing.get_type_hints(cls)[field.name]
+    one = dataclasses.make_dataclass("One", [(field.name, hint)])
+    merged = OmegaConf.merge(OmegaConf.structured(one), {field.name: value})
+    typed = OmegaConf.to_container(merged)[field.name]
+    return typed
+
+
+def _target(name: str, path: str) -> type:
+    module, _, attribute = str(name).rpartition(".")
+    if not any(module == t or module.startswith(t + ".") for t in _trusted):
+        raise ConfigError(f"{path}._target_: {name} is outside xlt; pass --plugin {module.split('.')[0] or name} to trust it")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{path}._target_: there is no {name} ({error})") from error
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or not any(cls.__module__ == t or cls.__module__.startswith(t + ".") for t in _trusted):
+        raise ConfigError(f"{path}._target_: {name} is not a class that configs may build")
+    return cls
+
+
+def _closed(name: str, cls: type, values: dict | None, problems: list[str]) -> Any:
+    known = [f.name for f in dataclasses.fields(cls)]
+    values = values or {}
+    problems += [f"{name}.{key}: there is no such key{_near(key, known)}" for key in values if key not in known]
+    typed = {}
+    for f in dataclasses.fields(cls):
+        if f.name in values:
+            try:
+                typed[f.name] = _typed(cls, f, values[f.name])
+            except OmegaConfBaseException as error:
+                problems.append(f"{name}.{f.name}: {_reason(error)}")
+    return cls(**typed)
+
+
+def _missing(node: Any, prefix: str = "") -> list[str]:
+    if isinstance(node, dict):
+        return [p for key, value in node.items() for p in _missing(value, f"{prefix}.{key}" if prefix else str(key))]
+    return [prefix] if node == "???" else []
+
+
+def _booleans_as_languages(resolved: dict) -> list[str]:
+    places = {f"languages.{k}": v for k, v in (resolved.get("languages") or {}).items()}
+    places |= {f"dataset.{k}": v for k, v in (resolved.get("dataset") or {}).items() if k == "languages"}
+    return [
+        f"{path}: {value} is not a language code; YAML reads a bare no as False: quote it, \"no\""
+        for path, values in places.items()
+        for value in (values if isinstance(values, list) else [values])
+        if isinstance(value, bool) or value in ("True", "False")
+    ]
+
+
+def _near(key: str, known) -> str:
+    near = difflib.get_close_matches(str(key), list(known), 1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+
+
+def _reason(error: OmegaConfBaseException) -> str:
+    return str(error.msg or error).splitlines()[0]
+
+
+def _sentence(error: OmegaConfBaseException) -> str:
+    path = getattr(error, "full_key", None)
+    return f"{path}: {_reason(error)}" if path else _reason(error)
+
+
