@@ -361,7 +361,7 @@ def test_rows_are_joined_by_id_not_by_line(tmp_path):
     data = aligned(tmp_path, pivot="en")
     assert data.views() == ("text", "parallel")
     assert data.languages("parallel") == ["en-et", "en-fi"]
-    assert data.splits("parallel", "en-fi") == ["train"] and data.splits("parallel", "en-et") == []
+    assert data.splits("parallel", "en-frr") == ["train"] and data.splits("parallel", "en-et") == []
     assert list(data.rows("parallel", "en-fi", "train")) == [
         {"id": 1, "source": "en1", "target": "fi1"},
         {"id": 3, "source": "en3", "target": "fi3"},
@@ -553,8 +553,8 @@ def test_mixture(tmp_path):
     first = data.fingerprint("parallel", "en-de", "train")
     assert first == mixture(a=a, b=b).fingerprint("parallel", "en-de", "train")
     assert first != mixture(b=b, a=a).fingerprint("parallel", "en-de", "train")
-    assert "language: dataset both has no en-fi, did you mean en-fr?; it has en-de, en-fr" in refused(
-        lambda: data.splits("parallel", "en-fi")
+    assert "language: dataset both has no en-frr, did you mean en-fr?; it has en-de, en-fr" in refused(
+        lambda: data.splits("parallel", "en-frr")
     )
     assert "dataset both, language en-fr: no train split; it has test" in refused(
         lambda: data.rows("parallel", "en-fr", "train")

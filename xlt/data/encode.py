@@ -63,7 +63,7 @@ class Table:
             row = int(np.flatnonzero(np.isin(self.label_of, [self.labels.index(u) for u in unknown]))[0])
             raise DataError(
                 f"dataset {self.dataset}, language {self.language}, split {self.split}, row {row + 1}: label {unknown[0]!r} is not one of those "
-                f"the model knows ({', '.join(names)}); map or remove such rows, or declare all labels in dataset.labels before fine-tuning"
+                f"the model knows ({', '.join(names)}); map or remove such rows, or declare all labels in dataset.label_names before fine-tuning"
             )
         return np.array([names.index(name) for name in self.labels], np.int64)[self.label_of]
 

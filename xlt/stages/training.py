@@ -60,7 +60,7 @@ def train(cfg, recipe: Recipe) -> float:
     judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
     dev = encode_all(cfg, objective, tokenizer, judged, "dev")
     if recipe.choose and not dev:
-        raise ConfigError(f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.splits.dev")
+        raise ConfigError(f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev")
     run.record({"data": data_lineage(tables) | data_lineage(dev), "tokenizer": tokenizer_hash(tokenizer), "parent": parent_lineage(cfg.model.init_from)})
 
     labels = label_names(cfg, tables) if recipe.labelled else None
