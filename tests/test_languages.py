@@ -77,10 +77,53 @@ def test_codes_of_the_benchmarks_are_known(data_set):
 @pytest.mark.parametrize(
     ("alias", "code"),
     [
-        *[("zho", "zh"), ("cmn", "zh"), ("zh-CN", "zh"), ("zh_TW", "zh"), ("zho_Hant", "zh"), ("zh-Hant-HK", "zh"), ("chi", "zh"), ("zh-yue", "yue"), ("zh_classical", "lzh")],
-        *[("iw", "he"), ("in", "id"), ("ji", "yi"), ("jw", "jv"), ("mo", "ro"), ("scr", "hr"), ("ger", "de"), ("per", "fa"), ("fil", "tl"), ("als", "sq"), ("gaz", "om")],
-        *[("nob", "nb"), ("nb-NO", "nb"), ("nno", "nn"), ("nor", "no"), ("no", "no"), ("NO", "no"), ("nan", "nan"), (float("nan"), "nan"), ("de-st", "de_st"), ("de_ST", "de_st")],
-        *[("pt-br", "pt"), ("sr-Latn", "sr"), ("es-419", "es"), ("en-us", "en"), ("bar", "bar"), ("arb", "ar"), ("pes", "fa"), ("swh", "sw"), ("ekk", "et")],
+        *[
+            ("zho", "zh"),
+            ("cmn", "zh"),
+            ("zh-CN", "zh"),
+            ("zh_TW", "zh"),
+            ("zho_Hant", "zh"),
+            ("zh-Hant-HK", "zh"),
+            ("chi", "zh"),
+            ("zh-yue", "yue"),
+            ("zh_classical", "lzh"),
+        ],
+        *[
+            ("iw", "he"),
+            ("in", "id"),
+            ("ji", "yi"),
+            ("jw", "jv"),
+            ("mo", "ro"),
+            ("scr", "hr"),
+            ("ger", "de"),
+            ("per", "fa"),
+            ("fil", "tl"),
+            ("als", "sq"),
+            ("gaz", "om"),
+        ],
+        *[
+            ("nob", "nb"),
+            ("nb-NO", "nb"),
+            ("nno", "nn"),
+            ("nor", "no"),
+            ("no", "no"),
+            ("NO", "no"),
+            ("nan", "nan"),
+            (float("nan"), "nan"),
+            ("de-st", "de_st"),
+            ("de_ST", "de_st"),
+        ],
+        *[
+            ("pt-br", "pt"),
+            ("sr-Latn", "sr"),
+            ("es-419", "es"),
+            ("en-us", "en"),
+            ("bar", "bar"),
+            ("arb", "ar"),
+            ("pes", "fa"),
+            ("swh", "sw"),
+            ("ekk", "et"),
+        ],
     ],
 )
 def test_aliases(alias, code):
@@ -116,22 +159,90 @@ def test_what_yaml_makes_of_norwegian(value):
 
 
 def test_direction():
-    right_to_left = ["ar", "he", "fa", "ur", "ug", "ckb", "yi", "dv", "ps", "sd", "arz", "ary", "azb", "prs", "nqo", "syr", "knc_Arab", "iw"]
+    right_to_left = [
+        "ar",
+        "he",
+        "fa",
+        "ur",
+        "ug",
+        "ckb",
+        "yi",
+        "dv",
+        "ps",
+        "sd",
+        "arz",
+        "ary",
+        "azb",
+        "prs",
+        "nqo",
+        "syr",
+        "knc_Arab",
+        "iw",
+    ]
     left_to_right = ["en", "zh", "ku", "kas_Deva", "az", "ja", "hi", "am", "mt", "arb_Latn"]
     assert {languages.info(code).direction for code in right_to_left} == {"rtl"}
     assert {languages.info(code).direction for code in left_to_right} == {"ltr"}
 
 
 def test_scripts_and_families():
-    scripts = {"zh": "Hans", "zh-TW": "Hant", "zh_hk": "Hant", "zh-Hans-HK": "Hans", "zho_Hant": "Hant", "sr": "Cyrl", "sr-Latn": "Latn", "hi_rom": "Latn", "ja": "Jpan", "ko": "Hang"}
+    scripts = {
+        "zh": "Hans",
+        "zh-TW": "Hant",
+        "zh_hk": "Hant",
+        "zh-Hans-HK": "Hans",
+        "zho_Hant": "Hant",
+        "sr": "Cyrl",
+        "sr-Latn": "Latn",
+        "hi_rom": "Latn",
+        "ja": "Jpan",
+        "ko": "Hang",
+    }
     assert {code: languages.script(code) for code in scripts} == scripts
-    assert [languages.family(c) for c in ("fi", "eu", "yo", "deu_Latn", "nan")] == ["Uralic", "Basque", "Niger-Congo", "Indo-European", "Sino-Tibetan"]
-    assert [languages.flores(c) for c in ("no", "sq", "zh", "sw", "nan", "de_st")] == ["nob_Latn", "als_Latn", "zho_Hans", "swh_Latn", "nan_Latn", "bar_Latn"]
+    assert [languages.family(c) for c in ("fi", "eu", "yo", "deu_Latn", "nan")] == [
+        "Uralic",
+        "Basque",
+        "Niger-Congo",
+        "Indo-European",
+        "Sino-Tibetan",
+    ]
+    assert [languages.flores(c) for c in ("no", "sq", "zh", "sw", "nan", "de_st")] == [
+        "nob_Latn",
+        "als_Latn",
+        "zho_Hans",
+        "swh_Latn",
+        "nan_Latn",
+        "bar_Latn",
+    ]
 
 
 def test_pairs():
-    pairs = ["en-de", "en-zh", "zh-en", "en-zh-CN", "zh-CN-en", "pt-BR-en", "en-pt-BR", "en-de_st", "de-st-en", "eng_Latn-deu_Latn", "zh-min-nan-en", "no-nan", "zh-TW-en", "EN-DE"]
-    expected = [("en", "de"), ("en", "zh"), ("zh", "en"), ("en", "zh-CN"), ("zh-CN", "en"), ("pt-BR", "en"), ("en", "pt-BR"), ("en", "de_st"), ("de-st", "en")]
+    pairs = [
+        "en-de",
+        "en-zh",
+        "zh-en",
+        "en-zh-CN",
+        "zh-CN-en",
+        "pt-BR-en",
+        "en-pt-BR",
+        "en-de_st",
+        "de-st-en",
+        "eng_Latn-deu_Latn",
+        "zh-min-nan-en",
+        "no-nan",
+        "zh-TW-en",
+        "EN-DE",
+    ]
+    expected = [
+        ("en", "de"),
+        ("en", "zh"),
+        ("zh", "en"),
+        ("en", "zh-CN"),
+        ("zh-CN", "en"),
+        ("pt-BR", "en"),
+        ("en", "pt-BR"),
+        ("en", "de_st"),
+        ("de-st", "en"),
+    ]
     expected += [("eng_Latn", "deu_Latn"), ("zh-min-nan", "en"), ("no", "nan"), ("zh-TW", "en"), ("EN", "DE")]
     assert [languages.pair(code) for code in pairs] == expected
     for wrong in ("en", "en-", "en_de", "en-xx-yy", ""):

@@ -17,7 +17,9 @@ def test_pairs_join_and_cut_as_the_tokenizer_does(template, left, right, max_len
     vocabulary = Vocabulary.of(tokenizer)
     a, b = " ".join(WORDS[2 : 2 + left]), " ".join(WORDS[12 : 12 + right])
     expected = tokenizer(a, b, truncation="longest_first", max_length=max_length)["input_ids"]
-    ours = vocabulary.join(tuple(np.array(tokenizer(t, add_special_tokens=False)["input_ids"], np.uint16) for t in (a, b)), max_length)
+    ours = vocabulary.join(
+        tuple(np.array(tokenizer(t, add_special_tokens=False)["input_ids"], np.uint16) for t in (a, b)), max_length
+    )
     assert ours.tolist() == expected
     assert vocabulary.pair_types == (template == "bert")
 

@@ -45,8 +45,18 @@ def word_tokenizer(words, template="xlm-r"):
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     pair = {"xlm-r": "<s> $A </s> </s> $B </s>", "bert": "<s> $A </s> $B:1 </s>:1"}[template]
-    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(single="<s> $A </s>", pair=pair, special_tokens=[("<s>", 0), ("</s>", 2)])
-    names = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A </s>", pair=pair, special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = {
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
@@ -56,10 +66,19 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
         steps=12, epochs=None, batch_size=8, batch_tokens=None, window=4, max_length=24, alpha=0.3, learning_rate=1e-3, schedule=schema.Schedule.linear,
         warmup=2, weight_decay=0.01, beta1=0.9, beta2=0.98, epsilon=1e-6, max_grad_norm=1.0, eval_every=4, save_every=3, log_every=2, keep=2, eval_rows=None,
     )  # fmt: skip
-    hardware = dict(device=schema.Device.cpu, precision=schema.Precision.fp32, threads=1, micro_batch_size=None, workers=0, eval_tokens=256)
+    hardware = dict(
+        device=schema.Device.cpu,
+        precision=schema.Precision.fp32,
+        threads=1,
+        micro_batch_size=None,
+        workers=0,
+        eval_tokens=256,
+    )
     for key, value in changes.items():
         (train if key in train else hardware)[key] = value
-    run = schema.Run(name=name, root=str(folder), dir=str(folder / name / stage), overwrite=False, cache=str(folder / "cache"))
+    run = schema.Run(
+        name=name, root=str(folder), dir=str(folder / name / stage), overwrite=False, cache=str(folder / "cache")
+    )
     resolved = {"seed": 1, "run": {"name": name}, "train": {"steps": train["steps"]}, "objective": None}
     return SimpleNamespace(
         stage=stage, seed=1, run=run, languages=schema.Languages(None, ["en"], None), train=schema.Train(**train), hardware=schema.Hardware(**hardware),

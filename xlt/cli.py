@@ -39,7 +39,19 @@ EXAMPLES = """examples:
   xlt finetune experiment=demo -m seed=1,2,3
   xlt pretrain --cfg job            the composed config
   xlt ls model                      the choices of a group"""
-_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "--experimental-rerun"}
+_WITH_VALUE = {
+    "-c",
+    "--cfg",
+    "-p",
+    "--package",
+    "-cp",
+    "--config-path",
+    "-cn",
+    "--config-name",
+    "-cd",
+    "--config-dir",
+    "--experimental-rerun",
+}
 _INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
 _DISK = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.EFBIG}
 
@@ -67,7 +79,10 @@ def report(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if isinstance(error, OSError) and error.errno in _DISK:
-        print(f"xlt: {error.filename or 'a file'}: could not be written ({error.strerror}); free some space and run the same command again", file=sys.stderr)
+        print(
+            f"xlt: {error.filename or 'a file'}: could not be written ({error.strerror}); free some space and run the same command again",
+            file=sys.stderr,
+        )
         return 74
     traceback.print_exception(error)
     print("xlt: this is a fault of xlt; please report it with the lines above", file=sys.stderr)
@@ -97,18 +112,41 @@ def _dispatch(argv: list[str]) -> int:
     if word == "_complete":
         return _complete(rest)
     near = difflib.get_close_matches(word, [*STAGES, *OTHERS], 1)
-    raise ConfigError(f"{word}: there is no such command{f'; did you mean xlt {near[0]}?' if near else ''}; there are {', '.join([*STAGES, *OTHERS])}")
+    raise ConfigError(
+        f"{word}: there is no such command{f'; did you mean xlt {near[0]}?' if near else ''}; there are {', '.join([*STAGES, *OTHERS])}"
+    )
 
 
 def _help() -> str:
     lines = [f"  {name:<16}{what}" for name, what in {**STAGES, **OTHERS}.items()]
-    return "\n".join(["xlt: cross-lingual transfer, from text to scores per language", "", "usage: xlt STAGE [group=choice ...] [key=value ...] [--multirun]", "", *lines, "", EXAMPLES])
+    return "\n".join(
+        [
+            "xlt: cross-lingual transfer, from text to scores per language",
+            "",
+            "usage: xlt STAGE [group=choice ...] [key=value ...] [--multirun]",
+            "",
+            *lines,
+            "",
+            EXAMPLES,
+        ]
+    )
 
 
 def _stage_help(stage: str, folders: list[Path]) -> str:
     listed = [f"  {group:<12}{', '.join(paths.choices(group, folders))}" for group in paths.groups(folders)]
     flags = "--cfg job (print the config), --multirun/-m (sweep), --config-dir DIR (your own configs), --plugin MODULE (your own classes), --info, --hydra-help"
-    return "\n".join([f"xlt {stage}: {STAGES[stage]}", "", "groups and their choices (group=choice; xlt ls GROUP explains them):", *listed, "", f"flags: {flags}", "", EXAMPLES])
+    return "\n".join(
+        [
+            f"xlt {stage}: {STAGES[stage]}",
+            "",
+            "groups and their choices (group=choice; xlt ls GROUP explains them):",
+            *listed,
+            "",
+            f"flags: {flags}",
+            "",
+            EXAMPLES,
+        ]
+    )
 
 
 def _stage(stage: str, argv: list[str], action: Callable | None = None) -> int:
@@ -155,7 +193,9 @@ def _recipe(stage: str, argument: str, folders: list[Path]) -> str:
         place = folder / "experiment" / name
         if name and place.is_dir():
             if not (place / f"{stage}.yaml").is_file():
-                raise ConfigError(f"experiment: {name} has nothing for {stage}; it has {', '.join(sorted(p.stem for p in place.glob('*.yaml')))}")
+                raise ConfigError(
+                    f"experiment: {name} has nothing for {stage}; it has {', '.join(sorted(p.stem for p in place.glob('*.yaml')))}"
+                )
             return f"experiment={name}/{stage}"
     return argument
 
@@ -193,11 +233,17 @@ def _overrides_first(argv: list[str]) -> list[str]:
 def _ls(argv: list[str]) -> int:
     folders = paths.user_dirs(argv)
     as_json = "--json" in argv
-    named = [a for i, a in enumerate(argv) if not a.startswith("-") and (i == 0 or argv[i - 1] not in ("--config-dir", "-cd"))]
+    named = [
+        a
+        for i, a in enumerate(argv)
+        if not a.startswith("-") and (i == 0 or argv[i - 1] not in ("--config-dir", "-cd"))
+    ]
     known = paths.groups(folders)
     if unknown := [g for g in named if g not in known]:
         near = difflib.get_close_matches(unknown[0], known, 1)
-        raise ConfigError(f"ls: there is no group {unknown[0]}{f'; did you mean {near[0]}?' if near else ''}; there are {', '.join(known)}")
+        raise ConfigError(
+            f"ls: there is no group {unknown[0]}{f'; did you mean {near[0]}?' if near else ''}; there are {', '.join(known)}"
+        )
     listing = {group: paths.choices(group, folders) for group in named or known}
     if as_json:
         print(json.dumps(listing, indent=2, ensure_ascii=False))

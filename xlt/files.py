@@ -108,7 +108,11 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     """One sentence for a disk that refuses."""
     existing = next(p for p in [path.absolute(), *path.absolute().parents] if p.exists())
     free = shutil.disk_usage(existing).free // 2**20
-    remedy = f"{free} MB are free there; free some space and run the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk and its permissions, then run the same command again"
+    remedy = (
+        f"{free} MB are free there; free some space and run the same command again"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "check the disk and its permissions, then run the same command again"
+    )
     return StorageError(f"{path}: could not be written ({error.strerror or error}); {remedy}")
 
 

@@ -15,7 +15,16 @@ from pathlib import Path
 from xlt.errors import ConfigError
 
 _RIGHT_TO_LEFT = {"Adlm", "Arab", "Avst", "Hebr", "Nkoo", "Orkh", "Syrc", "Thaa"}
-_SECOND_SCRIPTS = {"Adlm", "Bali", "Hani", "Hira", "Java", "Kana", "Mtei", "Sund"}  # beside those that are some language's usual one
+_SECOND_SCRIPTS = {
+    "Adlm",
+    "Bali",
+    "Hani",
+    "Hira",
+    "Java",
+    "Kana",
+    "Mtei",
+    "Sund",
+}  # beside those that are some language's usual one
 _TRADITIONAL = {"zh_tw", "zh_hk", "zh_mo"}
 _FLORES = {"no": "nob"}  # FLORES-200 knows the two written standards, not the language
 
@@ -51,7 +60,10 @@ def canonical(code: str) -> str:
     if str(code) in ("True", "False"):
         raise ConfigError(f'{code} is not a language code; YAML reads a bare no as False: quote it, "no"')
     near = _near(str(code))
-    raise ConfigError(f"{code!r} is not a known language code; " + (f"did you mean {near}?" if near else "use ISO 639-1 or 639-3, for example en or kab"))
+    raise ConfigError(
+        f"{code!r} is not a known language code; "
+        + (f"did you mean {near}?" if near else "use ISO 639-1 or 639-3, for example en or kab")
+    )
 
 
 def known(code: str) -> bool:
@@ -108,7 +120,14 @@ def _script_in(code: str) -> str | None:
     head, *subtags = str(code).strip().replace("-", "_").split("_")
     if f"{head}_{''.join(subtags[-1:])}".lower() in _TRADITIONAL and "Hans" not in subtags:
         return "Hant"
-    return next(("Latn" if tag.lower() == "rom" else tag.title() for tag in subtags if tag.lower() == "rom" or tag.title() in _scripts()), None)
+    return next(
+        (
+            "Latn" if tag.lower() == "rom" else tag.title()
+            for tag in subtags
+            if tag.lower() == "rom" or tag.title() in _scripts()
+        ),
+        None,
+    )
 
 
 def _near(code: str) -> str | None:
@@ -116,7 +135,11 @@ def _near(code: str) -> str | None:
     for language in _table().values():
         if language.name.lower() == code.strip().lower():
             return language.code
-    spelled = {alias.lower(): alias for language in _table().values() for alias in (*language.aliases, language.iso639_3, language.code)}
+    spelled = {
+        alias.lower(): alias
+        for language in _table().values()
+        for alias in (*language.aliases, language.iso639_3, language.code)
+    }
     return next((spelled[near] for near in difflib.get_close_matches(code.lower().replace("-", "_"), spelled, 1)), None)
 
 
@@ -133,7 +156,11 @@ def _table() -> dict[str, Language]:
 @cache
 def _codes() -> dict[str, str]:
     """Any spelling, in small letters with underscores -> code. Where a dialect shares its ISO 639-3 code, the language has it."""
-    codes = {alias.lower(): language.code for language in _table().values() for alias in (language.iso639_3, *language.aliases)}
+    codes = {
+        alias.lower(): language.code
+        for language in _table().values()
+        for alias in (language.iso639_3, *language.aliases)
+    }
     return codes | {code: code for code in _table()}
 
 

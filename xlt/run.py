@@ -54,9 +54,13 @@ class RunDirectory:
             if overwrite and (differences or finished):
                 run._clear()
             elif differences:
-                raise CannotResume(f"{run.path}: a run with another config lies there ({'; '.join(differences[:5])}); set run.overwrite=true to remove it, or another run.name")
+                raise CannotResume(
+                    f"{run.path}: a run with another config lies there ({'; '.join(differences[:5])}); set run.overwrite=true to remove it, or another run.name"
+                )
             elif finished:
-                raise Finished(f"{run.path} is finished; see {run.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name")
+                raise Finished(
+                    f"{run.path} is finished; see {run.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name"
+                )
             else:
                 run.resumed = True
                 return run
@@ -72,7 +76,9 @@ class RunDirectory:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunInUse(f"{self.path}: another process is working there; wait for it, or give another run.name") from error
+            raise RunInUse(
+                f"{self.path}: another process is working there; wait for it, or give another run.name"
+            ) from error
 
     def _differences(self, before: dict) -> list[str]:
         return [
@@ -93,16 +99,33 @@ class RunDirectory:
         if self.resumed and manifest_file.exists():
             before = json.loads(manifest_file.read_text())["lineage"]
             if changed := [key for key, *_ in _differences(before, self.lineage)]:
-                raise CannotResume(f"{self.path}: {changed[0]} is not what it was when the run began; restore it, or set run.overwrite=true to start anew")
+                raise CannotResume(
+                    f"{self.path}: {changed[0]} is not what it was when the run began; restore it, or set run.overwrite=true to start anew"
+                )
         threads = os.cpu_count()
         files.write_json(
             manifest_file,
-            {"stage": self.stage, "seed": self.config["seed"], "lineage": self.lineage, "versions": versions(), "git": _git_revision(), "processors": threads, "command": sys.argv},
+            {
+                "stage": self.stage,
+                "seed": self.config["seed"],
+                "lineage": self.lineage,
+                "versions": versions(),
+                "git": _git_revision(),
+                "processors": threads,
+                "command": sys.argv,
+            },
         )
 
     def finish(self, results: dict) -> None:
         """Write metrics.json, the last file of a run. results: what design section "metrics.json" lists beside schema, stage, run and versions."""
-        fixed = {"schema": SCHEMA, "stage": self.stage, "run": str(self.config["run"]["name"]), "seed": self.config["seed"], "versions": versions(), "lineage": self.lineage}
+        fixed = {
+            "schema": SCHEMA,
+            "stage": self.stage,
+            "run": str(self.config["run"]["name"]),
+            "seed": self.config["seed"],
+            "versions": versions(),
+            "lineage": self.lineage,
+        }
         files.write_json(self.path / "metrics.json", {**fixed, **results})
 
 
@@ -154,4 +177,3 @@ def _differences(before, now, prefix: str = ""):
 def _short(value) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
-

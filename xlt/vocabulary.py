@@ -31,7 +31,9 @@ class Vocabulary:
     def of(cls, tokenizer) -> Vocabulary:
         """From a transformers tokenizer. ConfigError if it has no padding token."""
         if tokenizer.pad_token_id is None:
-            raise ConfigError("tokenizer: it has no padding token; train one with `xlt tokenize` or set pad_token in its tokenizer_config.json")
+            raise ConfigError(
+                "tokenizer: it has no padding token; train one with `xlt tokenize` or set pad_token in its tokenizer_config.json"
+            )
         plain = {t: tuple(tokenizer(t, add_special_tokens=False)["input_ids"]) for t in ("a", "b")}
         pair = tokenizer("a", "b", return_token_type_ids=True)
         ids = tuple(pair["input_ids"])
@@ -60,7 +62,9 @@ class Vocabulary:
         a, b = texts
         if len(a) + len(b) <= room:
             return texts
-        half = (room + (len(a) > len(b))) // 2  # an odd token goes to the longer text, or the second, as in the tokenizers library
+        half = (
+            room + (len(a) > len(b))
+        ) // 2  # an odd token goes to the longer text, or the second, as in the tokenizers library
         keep_a = min(len(a), max(room - len(b), half))
         return a[:keep_a], b[: room - keep_a]
 
@@ -95,4 +99,6 @@ def _find(ids: tuple[int, ...], part: tuple[int, ...], start: int) -> int:
     for i in range(start, len(ids) - len(part) + 1):
         if ids[i : i + len(part)] == part:
             return i
-    raise ConfigError("tokenizer: its special tokens cannot be read off a pair of texts; use a tokenizer that joins two texts unchanged")
+    raise ConfigError(
+        "tokenizer: its special tokens cannot be read off a pair of texts; use a tokenizer that joins two texts unchanged"
+    )

@@ -8,7 +8,10 @@ from xlt.alignment.vectors import StaticVectors
 from xlt.errors import DataError
 
 AXES = torch.eye(6)
-SOURCE = StaticVectors(["dog", "cat", "bank", "see", "German"], torch.stack([AXES[0], AXES[1], 0.8 * AXES[2] + 0.6 * AXES[3], AXES[4], AXES[5]]))
+SOURCE = StaticVectors(
+    ["dog", "cat", "bank", "see", "German"],
+    torch.stack([AXES[0], AXES[1], 0.8 * AXES[2] + 0.6 * AXES[3], AXES[4], AXES[5]]),
+)
 TARGET = StaticVectors(["hund", "katze", "ufer", "bank", "meer", "deutsch"], AXES)
 
 
@@ -46,5 +49,8 @@ def test_words_that_differ_in_case_only_are_two_queries():
 
 
 def test_nothing_to_ask_is_an_error_not_a_zero():
-    with pytest.raises(DataError, match="none of the 1 words to translate is among the 5 source vectors with a translation among the 6 target vectors; check"):
+    with pytest.raises(
+        DataError,
+        match="none of the 1 words to translate is among the 5 source vectors with a translation among the 6 target vectors; check",
+    ):
         word_translation(SOURCE, TARGET, [("fish", "fisch")], 2)

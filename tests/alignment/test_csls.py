@@ -8,7 +8,9 @@ from xlt.alignment import csls
 
 def spaces(n=40, m=55, d=8, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
-    return csls.unit(torch.randn(n, d, generator=generator, dtype=dtype)), csls.unit(torch.randn(m, d, generator=generator, dtype=dtype))
+    return csls.unit(torch.randn(n, d, generator=generator, dtype=dtype)), csls.unit(
+        torch.randn(m, d, generator=generator, dtype=dtype)
+    )
 
 
 def by_definition(x, y, score, k):
@@ -16,8 +18,14 @@ def by_definition(x, y, score, k):
     cosine = [[float(a @ b) for b in y] for a in x]
     r_x = [sum(sorted(row)[-k:]) / min(k, len(row)) for row in cosine]
     r_y = [sum(sorted(column)[-k:]) / min(k, len(column)) for column in zip(*cosine, strict=True)]
-    formula = {"cosine": lambda c, a, b: c, "csls": lambda c, a, b: 2 * c - a - b, "ratio": lambda c, a, b: c / ((a + b) / 2)}[score]
-    return torch.tensor([[formula(c, r_x[i], r_y[j]) for j, c in enumerate(row)] for i, row in enumerate(cosine)], dtype=torch.float64)
+    formula = {
+        "cosine": lambda c, a, b: c,
+        "csls": lambda c, a, b: 2 * c - a - b,
+        "ratio": lambda c, a, b: c / ((a + b) / 2),
+    }[score]
+    return torch.tensor(
+        [[formula(c, r_x[i], r_y[j]) for j, c in enumerate(row)] for i, row in enumerate(cosine)], dtype=torch.float64
+    )
 
 
 @pytest.mark.parametrize("block", [1, 55 * 7, 2**23])
@@ -33,7 +41,9 @@ def test_nearest_is_the_formula_for_any_size_of_block(monkeypatch, block, score)
 
 def test_neighbourhoods_larger_than_the_space_are_the_whole_space():
     x, y = spaces(n=4, m=5)
-    torch.testing.assert_close(csls.nearest(x, y, 9, "csls", k=10)[0], by_definition(x, y, "csls", 10).sort(dim=1, descending=True).values)
+    torch.testing.assert_close(
+        csls.nearest(x, y, 9, "csls", k=10)[0], by_definition(x, y, "csls", 10).sort(dim=1, descending=True).values
+    )
 
 
 def test_queries_take_their_hubs_from_the_whole_space():
@@ -45,7 +55,9 @@ def test_queries_take_their_hubs_from_the_whole_space():
 
 
 def test_csls_ranks_as_cosine_where_neighbourhoods_are_equally_dense():
-    angles = torch.arange(12, dtype=torch.float64) * 2 * torch.pi / 12  # on a circle every point has the same neighbourhood
+    angles = (
+        torch.arange(12, dtype=torch.float64) * 2 * torch.pi / 12
+    )  # on a circle every point has the same neighbourhood
     y = torch.stack([angles.cos(), angles.sin()], 1)
     x = torch.stack([(angles + 0.1).cos(), (angles + 0.1).sin()], 1)
     assert torch.equal(csls.nearest(x, y, 2, "csls", k=4)[1], csls.nearest(x, y, 2, "cosine")[1])

@@ -34,7 +34,9 @@ def test_is_scipys_solution_on_noise():
 def test_no_other_rotation_is_better():
     x, y = gaussian(50, 2, seed=4), gaussian(50, 2, seed=5)
     angles = torch.linspace(0, 2 * torch.pi, 3601, dtype=torch.float64)
-    turns = torch.stack([torch.stack([angles.cos(), -angles.sin()], 1), torch.stack([angles.sin(), angles.cos()], 1)], 1)
+    turns = torch.stack(
+        [torch.stack([angles.cos(), -angles.sin()], 1), torch.stack([angles.sin(), angles.cos()], 1)], 1
+    )
     mirrored = turns @ torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))
     errors = [float((x @ w.T - y).square().sum()) for w in torch.cat([turns, mirrored])]
     ours = float((x @ procrustes(x, y).T - y).square().sum())

@@ -27,10 +27,15 @@ def test_both_directions_are_the_formula(k):
     forward, backward = naive(x, y, k)
     assert 0.2 < forward < 0.9 and forward != backward
     scores = retrieval_accuracy(x, y, k)
-    assert scores == pytest.approx({"accuracy": (forward + backward) / 2, "accuracy_forward": forward, "accuracy_backward": backward})
+    assert scores == pytest.approx(
+        {"accuracy": (forward + backward) / 2, "accuracy_forward": forward, "accuracy_backward": backward}
+    )
     assert all(type(value) is float for value in scores.values())
     turned = retrieval_accuracy(y, x, k)
-    assert (turned["accuracy_forward"], turned["accuracy_backward"]) == (scores["accuracy_backward"], scores["accuracy_forward"])
+    assert (turned["accuracy_forward"], turned["accuracy_backward"]) == (
+        scores["accuracy_backward"],
+        scores["accuracy_forward"],
+    )
 
 
 def test_the_margin_does_better_than_cosine_among_hubs():

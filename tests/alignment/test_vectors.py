@@ -18,7 +18,9 @@ def write(path, text):
 
 @pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
 def test_round_trip_is_exact(tmp_path, scale):
-    table = StaticVectors([f"wört{i}" for i in range(2500)], scale * torch.randn(2500, 7, generator=torch.Generator().manual_seed(0)))
+    table = StaticVectors(
+        [f"wört{i}" for i in range(2500)], scale * torch.randn(2500, 7, generator=torch.Generator().manual_seed(0))
+    )
     write_vec(tmp_path / "a.vec", table)
     again = read_vec(tmp_path / "a.vec", None)
     assert again.words == table.words and torch.equal(again.vectors, table.vectors)
@@ -32,7 +34,9 @@ def test_reads_what_fasttext_writes(tmp_path, name, end):
     path = write(tmp_path / name, end.join(["3 2", "the 0.5 -1e-2", "New York 1 2", "a\u00a0b 3 4", ""]))
     table = read_vec(path, None)
     assert table.words == ["the", "New York", "a\u00a0b"]
-    assert table.vectors.tolist() == [[0.5, pytest.approx(-0.01)], [1, 2], [3, 4]] and table.vectors.dtype == torch.float32
+    assert (
+        table.vectors.tolist() == [[0.5, pytest.approx(-0.01)], [1, 2], [3, 4]] and table.vectors.dtype == torch.float32
+    )
 
 
 def test_max_vocab_reads_no_further_and_doubles_keep_their_first(tmp_path):
@@ -71,7 +75,10 @@ def test_missing_and_damaged_files(tmp_path):
     whole = gzip.compress(b"2 2\na 1 2\nb 3 4\n" * 50)
     for name, data in (("cut.vec.gz", whole[:-12]), ("text.vec.gz", b"2 2\na 1 2\nb 3 4\n")):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(DataError, match=r"the compressed file is damaged or cut off .*; fetch it again|the header promises 2 words and there are more"):
+        with pytest.raises(
+            DataError,
+            match=r"the compressed file is damaged or cut off .*; fetch it again|the header promises 2 words and there are more",
+        ):
             read_vec(tmp_path / name, None)
 
 

@@ -30,7 +30,15 @@ def rows(n, seed=0, length=(5, 25)):
 
 @pytest.mark.parametrize("family", [XLMRobertaConfig, BertConfig])
 def test_the_loss_is_that_of_transformers(vocabulary, family):
-    shape = dict(vocab_size=57, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=40, pad_token_id=1)
+    shape = dict(
+        vocab_size=57,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+        pad_token_id=1,
+    )
     backbone = AutoModelForMaskedLM.from_config(family(**shape)).eval()
     batch = OBJECTIVE.collate(rows(16), vocabulary, 30)
     labels_BL = torch.full_like(batch["input_ids"], -100)
@@ -41,7 +49,15 @@ def test_the_loss_is_that_of_transformers(vocabulary, family):
 
 
 def test_gradients_are_those_of_transformers(vocabulary):
-    shape = dict(vocab_size=57, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, max_position_embeddings=40, pad_token_id=1)
+    shape = dict(
+        vocab_size=57,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+        pad_token_id=1,
+    )
     backbone = AutoModelForMaskedLM.from_config(XLMRobertaConfig(**shape)).eval()
     batch = OBJECTIVE.collate(rows(8), vocabulary, 30)
     (OBJECTIVE.loss(TransferModel(backbone, {}, {}), batch) / batch.count).backward()

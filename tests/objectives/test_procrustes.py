@@ -11,7 +11,16 @@ from xlt.alignment.vectors import StaticVectors, learn_vectors
 from xlt.errors import ConfigError, DataError
 from xlt.objectives.procrustes import Procrustes
 
-FIELDS = {"vectors": None, "max_vocab": 5000, "normalisation": [], "refinements": 0, "max_rank": 5000, "csls_k": 10, "width": 300, "window": 10}
+FIELDS = {
+    "vectors": None,
+    "max_vocab": 5000,
+    "normalisation": [],
+    "refinements": 0,
+    "max_rank": 5000,
+    "csls_k": 10,
+    "width": 300,
+    "window": 10,
+}
 
 
 def solver(**changes):
@@ -23,7 +32,10 @@ def languages_of_one_space(n=400, d=16):
     x = torch.randn(n, d, generator=generator)
     w = torch.linalg.qr(torch.randn(d, d, generator=generator))[0]
     order = torch.randperm(n, generator=generator)
-    source, target = StaticVectors([f"s{i}" for i in range(n)], x), StaticVectors([f"t{int(i)}" for i in order], (x @ w.T)[order])
+    source, target = (
+        StaticVectors([f"s{i}" for i in range(n)], x),
+        StaticVectors([f"t{int(i)}" for i in order], (x @ w.T)[order]),
+    )
     return source, target, w, [(f"s{i}", f"t{i}") for i in range(n)]
 
 
@@ -31,7 +43,9 @@ def languages_of_one_space(n=400, d=16):
 def test_finds_the_rest_of_a_dictionary_from_a_part(refinements):
     source, target, w, dictionary = languages_of_one_space()
     objective = solver(refinements=refinements)
-    mapping, mapped, kept, facts = objective.solve(source, target, [*dictionary[:50], ("s1", "unknown"), ("unknown", "t1")])
+    mapping, mapped, kept, facts = objective.solve(
+        source, target, [*dictionary[:50], ("s1", "unknown"), ("unknown", "t1")]
+    )
     torch.testing.assert_close(mapping, w, atol=1e-5, rtol=0)
     torch.testing.assert_close(mapped.vectors, source.vectors @ mapping.T)
     assert mapped.words == source.words and kept.words == target.words
@@ -50,9 +64,17 @@ def test_both_sides_are_normalised():
 
 def test_what_cannot_be_solved_is_refused():
     source, target, _, _ = languages_of_one_space()
-    with pytest.raises(DataError, match=re.escape("none of the 1 pairs of the dictionary has both words among the vectors (400 and 400 words); check")):
+    with pytest.raises(
+        DataError,
+        match=re.escape(
+            "none of the 1 pairs of the dictionary has both words among the vectors (400 and 400 words); check"
+        ),
+    ):
         solver().solve(source, target, [("dog", "hund")])
-    with pytest.raises(DataError, match="the source vectors have 16 numbers a word and the target vectors 8; an orthogonal map needs equal widths"):
+    with pytest.raises(
+        DataError,
+        match="the source vectors have 16 numbers a word and the target vectors 8; an orthogonal map needs equal widths",
+    ):
         solver().solve(source, StaticVectors(target.words, target.vectors[:, :8]), [("s1", "t1")])
 
 
@@ -74,8 +96,14 @@ def lines(path):
 def test_on_real_words_csls_beats_neighbours_and_refinement_beats_both(shared_data):
     """Vectors learned from each side of 15,000 short sentences; which sentence translates which is not used. Chance is 0.0005."""
     rows = [json.loads(line) for line in lines(shared_data / "tatoeba" / "en-de" / "train.jsonl.gz")]
-    source, target = (learn_vectors((re.findall(r"[\w'’-]+", row[side].lower()) for row in rows), 300, 3000, 10) for side in ("src", "tgt"))
-    train, test = ([tuple(line.split("\t")) for line in lines(shared_data / "bli" / "en-de" / f"{split}.tsv.gz")] for split in ("train", "test"))
+    source, target = (
+        learn_vectors((re.findall(r"[\w'’-]+", row[side].lower()) for row in rows), 300, 3000, 10)
+        for side in ("src", "tgt")
+    )
+    train, test = (
+        [tuple(line.split("\t")) for line in lines(shared_data / "bli" / "en-de" / f"{split}.tsv.gz")]
+        for split in ("train", "test")
+    )
     plain, refined = (solver(refinements=rounds).solve(source, target, train) for rounds in (0, 5))
     before, after = (solver().score(mapped, kept, test) for _, mapped, kept, _ in (plain, refined))
     assert before["nn_precision_at_1"] > 0.12

@@ -19,9 +19,20 @@ def test_token_types_are_those_of_the_tokenizer(max_length):
     pairs = [("w1 w2 w3", "w4 w5"), ("w1 " * 12, "w7 w8 w9")]
     segments = [[np.array(tokenizer(p[i], add_special_tokens=False)["input_ids"]) for p in pairs] for i in range(2)]
     objective = SequenceClassification(pair=True, pool=Pool.first, hidden=True, dropout=0.1)
-    batch = objective.collate(Rows(segments, np.array([0, 1]), noise.combine(noise.key(0), np.arange(2)), ["en"] * 2), Vocabulary.of(tokenizer), max_length)
+    batch = objective.collate(
+        Rows(segments, np.array([0, 1]), noise.combine(noise.key(0), np.arange(2)), ["en"] * 2),
+        Vocabulary.of(tokenizer),
+        max_length,
+    )
     left, right = zip(*pairs, strict=True)
-    expected = tokenizer(list(left), list(right), truncation="longest_first", max_length=max_length, padding=True, return_token_type_ids=True)
+    expected = tokenizer(
+        list(left),
+        list(right),
+        truncation="longest_first",
+        max_length=max_length,
+        padding=True,
+        return_token_type_ids=True,
+    )
     assert batch["input_ids"].tolist() == expected["input_ids"]
     assert batch["token_type_ids"].tolist() == expected["token_type_ids"]
 

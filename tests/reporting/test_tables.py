@@ -14,7 +14,12 @@ from xlt.stages.report import main
 def write(folder, name, seed, scores, gap=None):
     folder.mkdir(parents=True)
     summary = {"source_mean": scores["en"], "target_mean": scores["de"], "gap": scores["en"] - scores["de"]}
-    metrics = {"run": name, "seed": seed, "results": {"sib200": {"accuracy": scores}}, "transfer": {"sib200": {"accuracy": summary}}}
+    metrics = {
+        "run": name,
+        "seed": seed,
+        "results": {"sib200": {"accuracy": scores}},
+        "transfer": {"sib200": {"accuracy": summary}},
+    }
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 

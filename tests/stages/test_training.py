@@ -28,10 +28,17 @@ def sentence(i, base):
 
 @pytest.fixture(scope="module")
 def data():
-    rows = {("text", code, split): [{"text": sentence(i, base)} for i in range(n)] for base, code in enumerate(["de", "en", "sw"]) for split, n in (("train", 40 - 12 * base), ("dev", 9))}
+    rows = {
+        ("text", code, split): [{"text": sentence(i, base)} for i in range(n)]
+        for base, code in enumerate(["de", "en", "sw"])
+        for split, n in (("train", 40 - 12 * base), ("dev", 9))
+    }
     for code in ("en", "sw"):
         for split, n in (("train", 40), ("dev", 12), ("test", 12)):
-            rows["classification", code, split] = [{"text": ("w1 w2 " if i % 2 else "w3 w4 ") + sentence(i, 7), "label": ["bad", "good"][i % 2]} for i in range(n)]
+            rows["classification", code, split] = [
+                {"text": ("w1 w2 " if i % 2 else "w3 w4 ") + sentence(i, 7), "label": ["bad", "good"][i % 2]}
+                for i in range(n)
+            ]
     for split, n in (("train", 30), ("dev", 10)):
         rows["parallel", "en-de", split] = [{"source": sentence(i, 0), "target": sentence(i, 3)} for i in range(n)]
     return Toy(rows)
@@ -45,7 +52,17 @@ def tokenizer(tmp_path_factory):
 
 
 def encoder(dropout=0.1):
-    return FromScratch(architecture="xlm-roberta", layers=2, width=16, attention_heads=2, feed_forward=32, max_positions=40, dropout=dropout, attention_dropout=dropout, init_from=None)
+    return FromScratch(
+        architecture="xlm-roberta",
+        layers=2,
+        width=16,
+        attention_heads=2,
+        feed_forward=32,
+        max_positions=40,
+        dropout=dropout,
+        attention_dropout=dropout,
+        init_from=None,
+    )
 
 
 MLM = MaskedLM(mask_rate=0.15, mask_share=0.8, random_share=0.1)
@@ -59,7 +76,9 @@ def weights(folder, name, stage="pretrain"):
 def figures(folder, name, stage="pretrain"):
     metrics = json.loads((folder / name / stage / "metrics.json").read_text())
     lines = [json.loads(line) for line in (folder / name / stage / "metrics.jsonl").read_text().splitlines()]
-    return {k: metrics[k] for k in ("results", "n", "step", "sampling")}, [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in lines]
+    return {k: metrics[k] for k in ("results", "n", "step", "sampling")}, [
+        {k: v for k, v in line.items() if k != "tokens_per_second"} for line in lines
+    ]
 
 
 def equal(a, b):
@@ -69,12 +88,20 @@ def equal(a, b):
 @pytest.mark.parametrize("micro", [1, 3, 4])
 def test_micro_batches_give_the_same_update(tmp_path, data, tokenizer, micro):
     for name, size in (("whole", None), ("split", micro)):
-        pretrain.run(stage_config(tmp_path, "pretrain", data, MLM, encoder(dropout=0.0), tokenizer, name=name, micro_batch_size=size))
+        pretrain.run(
+            stage_config(
+                tmp_path, "pretrain", data, MLM, encoder(dropout=0.0), tokenizer, name=name, micro_batch_size=size
+            )
+        )
     whole, split = weights(tmp_path, "whole"), weights(tmp_path, "split")
     for name in whole:
-        torch.testing.assert_close(whole[name], split[name], rtol=0, atol=2e-5)  # AdamW divides rounding by its own size; losses agree far closer
+        torch.testing.assert_close(
+            whole[name], split[name], rtol=0, atol=2e-5
+        )  # AdamW divides rounding by its own size; losses agree far closer
     first, second = figures(tmp_path, "whole")[1], figures(tmp_path, "split")[1]
-    assert [line["loss"] for line in first if "loss" in line] == pytest.approx([line["loss"] for line in second if "loss" in line], rel=1e-5)
+    assert [line["loss"] for line in first if "loss" in line] == pytest.approx(
+        [line["loss"] for line in second if "loss" in line], rel=1e-5
+    )
 
 
 def test_workers_change_nothing(tmp_path, data, tokenizer):
@@ -101,9 +128,17 @@ class SignalAt:
             raise Interrupted(15, f"stopped {where}")
 
 
-@pytest.mark.parametrize("objective", [MLM, TASK, Contrastive(temperature=0.05, pool=Pool.mean, layer=None)], ids=["masked_lm", "classification", "contrastive"])
+@pytest.mark.parametrize(
+    "objective",
+    [MLM, TASK, Contrastive(temperature=0.05, pool=Pool.mean, layer=None)],
+    ids=["masked_lm", "classification", "contrastive"],
+)
 def test_interrupted_runs_end_in_the_same_bits(tmp_path, data, tokenizer, monkeypatch, objective):
-    recipe = {"text": Recipe(None, "languages.train", False), "classification": Recipe(["en"], "languages.source", True, True), "parallel": Recipe(None, "languages.train", False)}[objective.view]
+    recipe = {
+        "text": Recipe(None, "languages.train", False),
+        "classification": Recipe(["en"], "languages.source", True, True),
+        "parallel": Recipe(None, "languages.train", False),
+    }[objective.view]
 
     def run(name):
         return train(stage_config(tmp_path, "pretrain", data, objective, encoder(), tokenizer, name=name), recipe)
@@ -157,13 +192,25 @@ def test_no_target_row_is_read_in_finetuning(tmp_path, data, tokenizer):
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path, data, tokenizer):
-    cfg = stage_config(tmp_path, "pretrain", data, MLM, encoder(), tokenizer, learning_rate=1e30, warmup=0, max_grad_norm=1e30)
+    cfg = stage_config(
+        tmp_path, "pretrain", data, MLM, encoder(), tokenizer, learning_rate=1e30, warmup=0, max_grad_norm=1e30
+    )
     with pytest.raises(NonFinite, match=r"update \d+: the loss is .* no weight was changed by it"):
         pretrain.run(cfg)
     assert not (tmp_path / "run" / "pretrain" / "metrics.json").exists()
 
 
 def test_contrastive_refuses_micro_batches(tmp_path, data, tokenizer):
-    cfg = stage_config(tmp_path, "align", data, Contrastive(temperature=0.05, pool=Pool.mean, layer=None), encoder(), tokenizer, micro_batch_size=2)
-    with pytest.raises(ConfigError, match="hardware.micro_batch_size: Contrastive takes its negatives from the whole batch"):
+    cfg = stage_config(
+        tmp_path,
+        "align",
+        data,
+        Contrastive(temperature=0.05, pool=Pool.mean, layer=None),
+        encoder(),
+        tokenizer,
+        micro_batch_size=2,
+    )
+    with pytest.raises(
+        ConfigError, match="hardware.micro_batch_size: Contrastive takes its negatives from the whole batch"
+    ):
         train(cfg, Recipe(None, "languages.train", False))

@@ -34,7 +34,16 @@ SCRIPTS = [
 
 
 def spec(kind, size=420, normalization=Normalization.nfc):
-    return SentencePiece(kind=kind, vocab_size=size, alpha=0.3, sample=None, max_repeats=4, byte_fallback=True, character_coverage=0.98, normalization=normalization)
+    return SentencePiece(
+        kind=kind,
+        vocab_size=size,
+        alpha=0.3,
+        sample=None,
+        max_repeats=4,
+        byte_fallback=True,
+        character_coverage=0.98,
+        normalization=normalization,
+    )
 
 
 def corpus():
@@ -79,7 +88,9 @@ def test_segmentation_is_that_of_sentencepiece(kind):
 
 
 def test_too_large_a_vocabulary_is_one_sentence():
-    with pytest.raises(ConfigError, match=r"tokenizer.vocab_size: 30000 pieces cannot be learned from this text; lower it"):
+    with pytest.raises(
+        ConfigError, match=r"tokenizer.vocab_size: 30000 pieces cannot be learned from this text; lower it"
+    ):
         train(spec(Kind.unigram, 30000), corpus()[:50], threads=1, max_length=128)
 
 

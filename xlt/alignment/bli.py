@@ -11,7 +11,9 @@ from xlt.errors import DataError
 RANKS = (1, 5, 10)
 
 
-def word_translation(source: StaticVectors, target: StaticVectors, gold: list[tuple[str, str]], csls_k: int) -> dict[str, float]:
+def word_translation(
+    source: StaticVectors, target: StaticVectors, gold: list[tuple[str, str]], csls_k: int
+) -> dict[str, float]:
     """precision_at_k by nearest neighbour (nn_) and CSLS (csls_) of mapped `source` against `target` (Conneau et al. 2018, section 3.1).
 
     All translations of a source word are one query, right if any of them is among the top k. A query without its word, or without all of its

@@ -30,7 +30,14 @@ def mean_similarity(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> torch.Ten
     return r_N
 
 
-def nearest(x_ND: torch.Tensor, y_MD: torch.Tensor, top: int, score: str = "cosine", k: int = 10, hubs_ND: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest(
+    x_ND: torch.Tensor,
+    y_MD: torch.Tensor,
+    top: int,
+    score: str = "cosine",
+    k: int = 10,
+    hubs_ND: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(scores_NT, indices_NT) of the `top` best rows of y for each row of x, best first; of equal scores the lower index first.
 
     score: cosine x.y; csls 2 x.y - r_Y(x) - r_X(y); ratio x.y / ((r_Y(x) + r_X(y)) / 2), r the mean over the k nearest in the other space.
@@ -38,7 +45,10 @@ def nearest(x_ND: torch.Tensor, y_MD: torch.Tensor, top: int, score: str = "cosi
     """
     top = min(top, len(y_MD))
     r_M = None if score == "cosine" else mean_similarity(y_MD, x_ND if hubs_ND is None else hubs_ND, k)
-    scores_NT, indices_NT = x_ND.new_empty(len(x_ND), top), torch.empty(len(x_ND), top, dtype=torch.long, device=x_ND.device)
+    scores_NT, indices_NT = (
+        x_ND.new_empty(len(x_ND), top),
+        torch.empty(len(x_ND), top, dtype=torch.long, device=x_ND.device),
+    )
     for rows, block_KM in blocks(x_ND, y_MD):
         if r_M is not None:
             block_KM = _corrected(block_KM, _mean_of_best(block_KM, k), r_M, score)
@@ -50,7 +60,10 @@ def mutual_nearest(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> tuple[torc
     """(i_P, j_P) of the pairs that are each other's CSLS neighbour, and the mean cosine of every x with its CSLS neighbour."""
     r_N, r_M = mean_similarity(x_ND, y_MD, k), mean_similarity(y_MD, x_ND, k)
     forward_N, cosine_N = torch.empty(len(x_ND), dtype=torch.long, device=x_ND.device), x_ND.new_empty(len(x_ND))
-    backward_M, best_M = torch.zeros(len(y_MD), dtype=torch.long, device=x_ND.device), x_ND.new_full((len(y_MD),), -torch.inf)
+    backward_M, best_M = (
+        torch.zeros(len(y_MD), dtype=torch.long, device=x_ND.device),
+        x_ND.new_full((len(y_MD),), -torch.inf),
+    )
     for rows, block_KM in blocks(x_ND, y_MD):
         scores_KM = _corrected(block_KM.clone(), r_N[rows], r_M, "csls")
         forward_N[rows] = scores_KM.argmax(1)

@@ -28,7 +28,9 @@ def normalise(x_ND: torch.Tensor, steps: list[str]) -> torch.Tensor:
     return x_ND
 
 
-def refine(w_DD: torch.Tensor, x_ND: torch.Tensor, y_MD: torch.Tensor, rounds: int, max_rank: int, k: int) -> tuple[torch.Tensor, list[float]]:
+def refine(
+    w_DD: torch.Tensor, x_ND: torch.Tensor, y_MD: torch.Tensor, rounds: int, max_rank: int, k: int
+) -> tuple[torch.Tensor, list[float]]:
     """The best map over `rounds` of: mutual CSLS neighbours among the max_rank most frequent words of both sides -> Procrustes.
 
     x and y are ordered by frequency. Best is by the unsupervised criterion, the mean cosine of the source words with their CSLS neighbours

@@ -7,7 +7,9 @@ import torch
 from xlt.alignment.csls import nearest, unit
 
 
-def retrieval_accuracy(source_PD: torch.Tensor, target_PD: torch.Tensor, margin_k: int | None = None) -> dict[str, float]:
+def retrieval_accuracy(
+    source_PD: torch.Tensor, target_PD: torch.Tensor, margin_k: int | None = None
+) -> dict[str, float]:
     """accuracy_forward (source finds target), accuracy_backward, and their mean; row i of both is the same sentence.
 
     By cosine, or with margin_k by the ratio margin over that many neighbours (Artetxe and Schwenk 2019, section 3.1; they take 4).
@@ -16,5 +18,8 @@ def retrieval_accuracy(source_PD: torch.Tensor, target_PD: torch.Tensor, margin_
     x_PD, y_PD = unit(source_PD.float()), unit(target_PD.float())
     gold_P = torch.arange(len(x_PD), device=x_PD.device)
     score, k = ("cosine", 0) if margin_k is None else ("ratio", margin_k)
-    forward, backward = ((nearest(a_PD, b_PD, 1, score, k)[1][:, 0] == gold_P).double().mean().item() for a_PD, b_PD in ((x_PD, y_PD), (y_PD, x_PD)))
+    forward, backward = (
+        (nearest(a_PD, b_PD, 1, score, k)[1][:, 0] == gold_P).double().mean().item()
+        for a_PD, b_PD in ((x_PD, y_PD), (y_PD, x_PD))
+    )
     return {"accuracy": (forward + backward) / 2, "accuracy_forward": forward, "accuracy_backward": backward}

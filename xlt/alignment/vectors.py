@@ -56,20 +56,26 @@ def _read(path: Path, file: IO[bytes], max_vocab: int | None) -> StaticVectors:
     header = file.readline(200).split()
     if len(header) != 2 or not all(part.isdigit() and int(part) for part in header):
         shown = b" ".join(header)[:40].decode(errors="replace")
-        raise DataError(f"{path} line 1: {shown!r} is not a header; a .vec file begins with its number of words and their width, for example `200000 300`")
+        raise DataError(
+            f"{path} line 1: {shown!r} is not a header; a .vec file begins with its number of words and their width, for example `200000 300`"
+        )
     promised, width = map(int, header)
     rows: dict[str, np.ndarray] = {}
     number = 1
     for number, line in enumerate(file, 2):
         if number > promised + 1:
-            raise DataError(f"{path} line {number}: the header promises {promised} words and there are more; correct line 1")
+            raise DataError(
+                f"{path} line {number}: the header promises {promised} words and there are more; correct line 1"
+            )
         word, row = _parse(path, number, line, width)
         rows.setdefault(word, row)
         if len(rows) == max_vocab:
             break
     else:
         if number - 1 < promised:
-            raise DataError(f"{path}: the header promises {promised} words and there are {number - 1}; the file may be cut off: fetch it again, or correct line 1")
+            raise DataError(
+                f"{path}: the header promises {promised} words and there are {number - 1}; the file may be cut off: fetch it again, or correct line 1"
+            )
     return StaticVectors(list(rows), torch.from_numpy(np.stack(list(rows.values()))))
 
 
@@ -79,17 +85,25 @@ def _parse(path: Path, number: int, line: bytes, width: int) -> tuple[str, np.nd
     if len(numbers) > width:
         word, numbers = b" ".join([word, *numbers[:-width]]), numbers[-width:]
     if len(numbers) < width:
-        raise DataError(f"{path} line {number}: it has {len(numbers)} numbers where the header promises {width}; correct or delete the line")
+        raise DataError(
+            f"{path} line {number}: it has {len(numbers)} numbers where the header promises {width}; correct or delete the line"
+        )
     try:
         row = np.array(numbers, dtype=np.float32)
     except ValueError as error:
-        raise DataError(f"{path} line {number}: {_not_a_number(numbers)!r} is not a number; correct or delete the line") from error
+        raise DataError(
+            f"{path} line {number}: {_not_a_number(numbers)!r} is not a number; correct or delete the line"
+        ) from error
     if not np.isfinite(row).all():
-        raise DataError(f"{path} line {number}: it holds NaN, infinity or a number beyond 32 bits; correct or delete the line")
+        raise DataError(
+            f"{path} line {number}: it holds NaN, infinity or a number beyond 32 bits; correct or delete the line"
+        )
     try:
         return word.decode("utf-8"), row
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} line {number}: the word {word[:40]!r} is not UTF-8; convert the file to UTF-8, or delete the line") from error
+        raise DataError(
+            f"{path} line {number}: the word {word[:40]!r} is not UTF-8; convert the file to UTF-8, or delete the line"
+        ) from error
 
 
 def _not_a_number(numbers: list[bytes]) -> str:
@@ -109,7 +123,9 @@ def write_vec(path: str | Path, table: StaticVectors) -> None:
         file.write(f"{len(table.words)} {width}\n")
         for start in range(0, len(table.words), 1000):  # as Python floats a whole table would take eight times its room
             block = table.vectors[start : start + 1000].tolist()
-            file.writelines(line % (word, *row) for word, row in zip(table.words[start : start + 1000], block, strict=True))
+            file.writelines(
+                line % (word, *row) for word, row in zip(table.words[start : start + 1000], block, strict=True)
+            )
 
 
 SMOOTHING = 0.75  # of the context distribution (Levy et al. 2015, section 3.2)
@@ -125,7 +141,9 @@ def learn_vectors(sentences: Iterable[list[str]], width: int, max_vocab: int, wi
     words, ids_T, sentence_T = _numbered(sentences, max_vocab)
     ppmi_VV = _ppmi(_cooccurrences(ids_T, sentence_T, len(words), window), len(words))
     if not ppmi_VV.values().numel():
-        raise DataError("there are no two words beside each other to learn vectors from; check that the data set has texts, and that they are split into words")
+        raise DataError(
+            "there are no two words beside each other to learn vectors from; check that the data set has texts, and that they are split into words"
+        )
     return StaticVectors(words, _left_vectors(ppmi_VV, min(width, len(words))))
 
 
@@ -144,7 +162,9 @@ def _numbered(sentences: Iterable[list[str]], max_vocab: int) -> tuple[list[str]
     return [every[i] for i in order], rank[tokens_T], np.repeat(np.arange(len(lengths)), lengths)
 
 
-def _cooccurrences(ids_T: np.ndarray, sentence_T: np.ndarray, size: int, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cooccurrences(
+    ids_T: np.ndarray, sentence_T: np.ndarray, size: int, window: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(row, column, weight) of each pair of words that occurs, both ways round. Words out of the vocabulary keep their place."""
     keys, weights = np.empty(0, np.int64), np.empty(0)
     for distance in range(1, window + 1):
@@ -152,7 +172,9 @@ def _cooccurrences(ids_T: np.ndarray, sentence_T: np.ndarray, size: int, window:
         near = (sentence_T[:-distance] == sentence_T[distance:]) & (left >= 0) & (right >= 0)
         found = np.concatenate([left[near] * size + right[near], right[near] * size + left[near]])
         keys, place = np.unique(np.concatenate([keys, found]), return_inverse=True)
-        weights = np.bincount(place, np.concatenate([weights, np.full(len(found), (window + 1 - distance) / window)]), len(keys))
+        weights = np.bincount(
+            place, np.concatenate([weights, np.full(len(found), (window + 1 - distance) / window)]), len(keys)
+        )
     return keys // size, keys % size, weights
 
 

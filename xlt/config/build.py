@@ -18,7 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 from xlt.config import rules, schema
 from xlt.errors import ConfigError, XltError
 
-CLOSED = {"run": schema.Run, "languages": schema.Languages, "train": schema.Train, "hardware": schema.Hardware, "tracking": schema.Tracking}
+CLOSED = {
+    "run": schema.Run,
+    "languages": schema.Languages,
+    "train": schema.Train,
+    "hardware": schema.Hardware,
+    "tracking": schema.Tracking,
+}
 OPEN = ("dataset", "tokenizer", "model", "objective")
 _trusted: set[str] = {"xlt"}
 
@@ -46,7 +52,9 @@ def trust(module: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        raise ConfigError(f"--plugin: {module} cannot be imported ({error}); run from its folder, or put it on PYTHONPATH") from error
+        raise ConfigError(
+            f"--plugin: {module} cannot be imported ({error}); run from its folder, or put it on PYTHONPATH"
+        ) from error
     _trusted.add(module)
 
 
@@ -54,7 +62,9 @@ def build_stage(cfg: DictConfig) -> StageRun:
     """Everything a composed config names. ConfigError with all of its problems, each with its path."""
     problems: list[str] = []
     unknown = [key for key in cfg if key not in {f.name for f in dataclasses.fields(schema.StageConfig)}]
-    problems += [f"{key}: there is no such group or key{_near(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown]
+    problems += [
+        f"{key}: there is no such group or key{_near(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown
+    ]
     try:
         resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False, enum_to_str=True)
     except OmegaConfBaseException as error:
@@ -83,7 +93,9 @@ def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
     if node is None:
         return None
     if not isinstance(node, dict) or "_target_" not in node:
-        problems.append(f"{path}: expected a node with _target_, found {node!r}; choose one with {path}=NAME (xlt ls {path})")
+        problems.append(
+            f"{path}: expected a node with _target_, found {node!r}; choose one with {path}=NAME (xlt ls {path})"
+        )
         return None
     try:
         cls = _target(node["_target_"], path)
@@ -92,8 +104,16 @@ def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
         return None
     fields = {f.name: f for f in dataclasses.fields(cls)}
     before = len(problems)
-    problems += [f"{path}.{key}: {cls.__name__} has no such field{_near(key, fields)}" for key in node if key not in fields and key != "_target_"]
-    problems += [f"{path}.{key}: is missing; {cls.__name__} needs it" for key, f in fields.items() if key not in node and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    problems += [
+        f"{path}.{key}: {cls.__name__} has no such field{_near(key, fields)}"
+        for key in node
+        if key not in fields and key != "_target_"
+    ]
+    problems += [
+        f"{path}.{key}: is missing; {cls.__name__} needs it"
+        for key, f in fields.items()
+        if key not in node and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
     values = {key: _nested(value, f"{path}.{key}", problems) for key, value in node.items() if key in fields}
     plain = {key: value for key, value in values.items() if not _holds_built(value)}
     for key, value in plain.items():
@@ -124,7 +144,10 @@ def _nested(value: Any, path: str, problems: list[str]) -> Any:
 
 def _holds_built(value: Any) -> bool:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-    return any(dataclasses.is_dataclass(v) or _holds_built(v) if isinstance(v, dict | list) else dataclasses.is_dataclass(v) for v in inside)
+    return any(
+        dataclasses.is_dataclass(v) or _holds_built(v) if isinstance(v, dict | list) else dataclasses.is_dataclass(v)
+        for v in inside
+    )
 
 
 def _typed(cls: type, field: dataclasses.Field, value: Any) -> Any:
@@ -141,12 +164,16 @@ def _typed(cls: type, field: dataclasses.Field, value: Any) -> Any:
 def _target(name: str, path: str) -> type:
     module, _, attribute = str(name).rpartition(".")
     if not any(module == t or module.startswith(t + ".") for t in _trusted):
-        raise ConfigError(f"{path}._target_: {name} is outside xlt; pass --plugin {module.split('.')[0] or name} to trust it")
+        raise ConfigError(
+            f"{path}._target_: {name} is outside xlt; pass --plugin {module.split('.')[0] or name} to trust it"
+        )
     try:
         cls = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{path}._target_: there is no {name} ({error})") from error
-    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or not any(cls.__module__ == t or cls.__module__.startswith(t + ".") for t in _trusted):
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or not any(
+        cls.__module__ == t or cls.__module__.startswith(t + ".") for t in _trusted
+    ):
         raise ConfigError(f"{path}._target_: {name} is not a class that configs may build")
     return cls
 
@@ -175,7 +202,7 @@ def _booleans_as_languages(resolved: dict) -> list[str]:
     places = {f"languages.{k}": v for k, v in (resolved.get("languages") or {}).items()}
     places |= {f"dataset.{k}": v for k, v in (resolved.get("dataset") or {}).items() if k == "languages"}
     return [
-        f"{path}: {value} is not a language code; YAML reads a bare no as False: quote it, \"no\""
+        f'{path}: {value} is not a language code; YAML reads a bare no as False: quote it, "no"'
         for path, values in places.items()
         for value in (values if isinstance(values, list) else [values])
         if isinstance(value, bool) or value in ("True", "False")
@@ -194,5 +221,3 @@ def _reason(error: OmegaConfBaseException) -> str:
 def _sentence(error: OmegaConfBaseException) -> str:
     path = getattr(error, "full_key", None)
     return f"{path}: {_reason(error)}" if path else _reason(error)
-
-

@@ -23,7 +23,9 @@ from xlt.errors import ConfigError, Interrupted, XltError
 from xlt.run import Finished
 
 
-def run(stage: str, argv: list[str], plugins: list[str], function: Callable, report: Callable[[BaseException], int]) -> int:
+def run(
+    stage: str, argv: list[str], plugins: list[str], function: Callable, report: Callable[[BaseException], int]
+) -> int:
     """Compose the config of `stage` and call function(StageRun) once, or once per job of a sweep; returns the exit code.
 
     A job that fails does not take the others of its sweep with it; a signal does.
@@ -125,7 +127,15 @@ def sentence(error: Exception, stage: str) -> str:
     if match := re.search(r"Ambiguous value for argument '([^'=]+)=", text):
         return f"{match[1]}: several values need a sweep; add --multirun, or quote the value"
     if match := re.search(r"full_key: (\S+)", text):
-        reason = next((line for c in chain for line in c.splitlines() if re.search(r"could not be|Invalid value|not in|is not|Incompatible|Unsupported", line)), chain[0].splitlines()[0])
+        reason = next(
+            (
+                line
+                for c in chain
+                for line in c.splitlines()
+                if re.search(r"could not be|Invalid value|not in|is not|Incompatible|Unsupported", line)
+            ),
+            chain[0].splitlines()[0],
+        )
         if "not in '" in reason:
             return _unknown_key(match[1], stage)
         return f"{match[1]}: {reason[0].lower()}{reason[1:]}"
@@ -143,7 +153,13 @@ def _unknown_key(path: str, stage: str) -> str:
     near = difflib.get_close_matches(path, names, 1)
     parent = path.rpartition(".")[0]
     inside = [k.rpartition(".")[2] for k in names if k.rpartition(".")[0] == parent]
-    hint = f"did you mean {near[0]}?" if near else f"{parent or 'a config'} has {', '.join(inside)}" if inside else f"see xlt {stage} --cfg job"
+    hint = (
+        f"did you mean {near[0]}?"
+        if near
+        else f"{parent or 'a config'} has {', '.join(inside)}"
+        if inside
+        else f"see xlt {stage} --cfg job"
+    )
     return f"{path}: there is no such key; {hint}"
 
 

@@ -33,7 +33,9 @@ def user_dirs(argv: list[str]) -> list[Path]:
         named.append(os.environ["XLT_CONF"])
     for name in named:
         if not Path(name).is_dir():
-            raise ConfigError(f"--config-dir: {name} is not a folder; give the folder that holds your dataset/, model/ ... files")
+            raise ConfigError(
+                f"--config-dir: {name} is not a folder; give the folder that holds your dataset/, model/ ... files"
+            )
     return [Path(name) for name in named]
 
 

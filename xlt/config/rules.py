@@ -6,16 +6,39 @@ from xlt import languages as registry
 from xlt.config import schema
 from xlt.errors import ConfigError
 
-_POSITIVE = ("steps", "batch_size", "window", "max_length", "learning_rate", "epsilon", "max_grad_norm", "log_every", "keep")
+_POSITIVE = (
+    "steps",
+    "batch_size",
+    "window",
+    "max_length",
+    "learning_rate",
+    "epsilon",
+    "max_grad_norm",
+    "log_every",
+    "keep",
+)
 _FROM_ZERO = ("warmup", "weight_decay", "eval_every", "save_every")
 _SHARES = ("alpha", "beta1", "beta2")
 
 
-def check(stage: str, run: schema.Run, languages: schema.Languages, train: schema.Train, hardware: schema.Hardware, tracking: schema.Tracking) -> list[str]:
+def check(
+    stage: str,
+    run: schema.Run,
+    languages: schema.Languages,
+    train: schema.Train,
+    hardware: schema.Hardware,
+    tracking: schema.Tracking,
+) -> list[str]:
     """All broken rules."""
-    problems = [f"train.{name}: {getattr(train, name)} is not above 0" for name in _POSITIVE if getattr(train, name) <= 0]
+    problems = [
+        f"train.{name}: {getattr(train, name)} is not above 0" for name in _POSITIVE if getattr(train, name) <= 0
+    ]
     problems += [f"train.{name}: {getattr(train, name)} is below 0" for name in _FROM_ZERO if getattr(train, name) < 0]
-    problems += [f"train.{name}: {getattr(train, name)} is not in [0, 1]" for name in _SHARES if not 0 <= getattr(train, name) <= 1]
+    problems += [
+        f"train.{name}: {getattr(train, name)} is not in [0, 1]"
+        for name in _SHARES
+        if not 0 <= getattr(train, name) <= 1
+    ]
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
@@ -23,9 +46,13 @@ def check(stage: str, run: schema.Run, languages: schema.Languages, train: schem
         if getattr(hardware, name) is not None and getattr(hardware, name) <= 0:
             problems.append(f"hardware.{name}: {getattr(hardware, name)} is not above 0; null lets xlt choose")
     if hardware.eval_tokens <= 0 or hardware.workers < 0:
-        problems.append(f"hardware: eval_tokens {hardware.eval_tokens} must be above 0 and workers {hardware.workers} at least 0")
+        problems.append(
+            f"hardware: eval_tokens {hardware.eval_tokens} must be above 0 and workers {hardware.workers} at least 0"
+        )
     if not run.name or run.name.startswith(("/", ".")):
-        problems.append(f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere")
+        problems.append(
+            f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere"
+        )
     return problems + _language_codes(languages)
 
 

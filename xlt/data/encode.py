@@ -68,7 +68,14 @@ class Table:
         return np.array([names.index(name) for name in self.labels], np.int64)[self.label_of]
 
 
-def gather(tables: list[Table], streams: np.ndarray, rows: np.ndarray, epochs: np.ndarray, seed: int, labels: list[np.ndarray] | None) -> Rows:
+def gather(
+    tables: list[Table],
+    streams: np.ndarray,
+    rows: np.ndarray,
+    epochs: np.ndarray,
+    seed: int,
+    labels: list[np.ndarray] | None,
+) -> Rows:
     """The rows (R,) of `tables[streams]`. labels: per table, int64 (n,)."""
     picked = list(zip(streams.tolist(), rows.tolist(), strict=True))
     bases = [noise.key(seed, t.dataset, t.language, t.split) for t in tables]
@@ -93,13 +100,17 @@ def encode(
 ) -> Table:
     """The table of one language and split, from the cache or built now. DataError if the split has no row."""
     fingerprint = dataset.fingerprint(view, language, split)
-    name = hashlib.sha256(json.dumps([FORMAT, fingerprint, view, language, split, tokenizer_hash]).encode()).hexdigest()[:32]
+    name = hashlib.sha256(
+        json.dumps([FORMAT, fingerprint, view, language, split, tokenizer_hash]).encode()
+    ).hexdigest()[:32]
     place = cache / "encoded" / name
     if not (place / "meta.json").is_file():
         _build(place, dataset.rows(view, language, split), texts, tokenizer)
     meta = json.loads((place / "meta.json").read_text())
     if meta["rows"] == 0:
-        raise DataError(f"dataset {dataset.name}: language {language}, split {split} has no rows; check dataset.root, or leave the language out")
+        raise DataError(
+            f"dataset {dataset.name}: language {language}, split {split} has no rows; check dataset.root, or leave the language out"
+        )
     label_of = np.fromfile(place / "labels.bin", np.int32) if meta["labels"] else None
     return Table(
         dataset=dataset.name,
@@ -120,20 +131,35 @@ def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str,
     aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=".building-"))
     count, end, segments, names = 0, 0, 1, {}
     try:
-        with open(aside / "tokens.bin", "wb") as tokens, open(aside / "offsets.bin", "wb") as offsets, open(aside / "labels.bin", "wb") as labels:
+        with (
+            open(aside / "tokens.bin", "wb") as tokens,
+            open(aside / "offsets.bin", "wb") as offsets,
+            open(aside / "labels.bin", "wb") as labels,
+        ):
             np.zeros(1, np.int64).tofile(offsets)
             while chunk := list(islice(rows, CHUNK)):
                 signals.stop_if_requested("while encoding text; nothing was lost, run the same command again")
                 parts = [texts(row) for row in chunk]
                 segments = len(parts[0])
-                ids = tokenizer([t for row in parts for t in row], add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+                ids = tokenizer(
+                    [t for row in parts for t in row],
+                    add_special_tokens=False,
+                    return_attention_mask=False,
+                    verbose=False,
+                )["input_ids"]
                 lengths = np.fromiter(map(len, ids), np.int64, len(ids))
                 np.fromiter((i for row in ids for i in row), dtype, int(lengths.sum())).tofile(tokens)
                 (end + np.cumsum(lengths)).tofile(offsets)
                 if "label" in chunk[0]:
                     np.array([names.setdefault(row["label"], len(names)) for row in chunk], np.int32).tofile(labels)
                 count, end = count + len(chunk), end + int(lengths.sum())
-        meta = {"rows": count, "segments": segments, "tokens": end, "dtype": np.dtype(dtype).name, "labels": list(names) or None}
+        meta = {
+            "rows": count,
+            "segments": segments,
+            "tokens": end,
+            "dtype": np.dtype(dtype).name,
+            "labels": list(names) or None,
+        }
         (aside / "meta.json").write_text(json.dumps(meta))
         try:
             os.rename(aside, place)

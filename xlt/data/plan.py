@@ -30,11 +30,21 @@ class Plan:
     batch_size: rows per update. batch_tokens: if given, batches hold about so many tokens instead.
     """
 
-    def __init__(self, lengths: list[np.ndarray], shares: list[float], seed: int, window: int, batch_size: int, batch_tokens: int | None = None):
+    def __init__(
+        self,
+        lengths: list[np.ndarray],
+        shares: list[float],
+        seed: int,
+        window: int,
+        batch_size: int,
+        batch_tokens: int | None = None,
+    ):
         self.lengths, self.shares, self.seed, self.window = lengths, shares, seed, window
         mean = sum(q * float(n.mean()) for q, n in zip(shares, lengths, strict=True) if q)
         self.batch_tokens = batch_tokens
-        self.rows_per_window = window * batch_size if batch_tokens is None else max(window, round(window * batch_tokens / mean))
+        self.rows_per_window = (
+            window * batch_size if batch_tokens is None else max(window, round(window * batch_tokens / mean))
+        )
         self._phases = [float(noise.uniform(noise.key(seed, "phase", i))) for i in range(len(shares))]
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
         self._batches: tuple[int, list[Draw]] | None = None

@@ -26,13 +26,17 @@ def language_shares(sizes: dict[str, int], alpha: float) -> dict[str, float]:
     """
     total = sum(sizes.values())
     if total == 0:
-        raise ConfigError(f"dataset: none of {', '.join(sizes) or 'the languages'} has a row to draw; check dataset.root and languages.train")
+        raise ConfigError(
+            f"dataset: none of {', '.join(sizes) or 'the languages'} has a row to draw; check dataset.root and languages.train"
+        )
     powers = {language: (n / total) ** alpha if n else 0.0 for language, n in sizes.items()}
     norm = sum(powers.values())
     return {language: power / norm for language, power in powers.items()}
 
 
-def share_table(rows: dict[str, int], tokens: dict[str, int], shares: dict[str, float], drawn_rows: int) -> list[LanguageShare]:
+def share_table(
+    rows: dict[str, int], tokens: dict[str, int], shares: dict[str, float], drawn_rows: int
+) -> list[LanguageShare]:
     """One line per language for `drawn_rows` rows in the whole run, largest share first."""
     table = [
         LanguageShare(

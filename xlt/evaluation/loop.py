@@ -17,7 +17,15 @@ EVAL_SEED = 0  # noise of a validation (masked positions) is the same at every s
 
 @torch.no_grad()
 def predict(
-    model, objective: Objective, table: Table, labels: np.ndarray | None, vocabulary: Vocabulary, max_length: int, budget: int, accelerator, rows: int | None = None
+    model,
+    objective: Objective,
+    table: Table,
+    labels: np.ndarray | None,
+    vocabulary: Vocabulary,
+    max_length: int,
+    budget: int,
+    accelerator,
+    rows: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Outputs of `objective.predict` for the first `rows` rows (None: all). budget: padded tokens per forward pass."""
     model.eval()

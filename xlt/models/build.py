@@ -88,17 +88,27 @@ def load_config(node: Pretrained | FromScratch, vocabulary_size: int, pad: int, 
 
     if node.init_from is None:
         if isinstance(node, Pretrained):
-            raise ConfigError("model.init_from: no checkpoint is named; give a run directory, folder or hub name, or choose a shape such as model=tiny")
+            raise ConfigError(
+                "model.init_from: no checkpoint is named; give a run directory, folder or hub name, or choose a shape such as model=tiny"
+            )
         return _scratch_config(node, vocabulary_size, pad, seed_ids), None
     place = locate(node.init_from)
     try:
         config = AutoConfig.from_pretrained(place)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"model.init_from: no model could be loaded from {node.init_from} ({str(error).splitlines()[0]})") from error
+        raise ConfigError(
+            f"model.init_from: no model could be loaded from {node.init_from} ({str(error).splitlines()[0]})"
+        ) from error
     if isinstance(node, FromScratch):
-        wrong = [f"{ours} {getattr(node, ours)} is {getattr(config, theirs, None)} there" for ours, theirs in _SHAPE.items() if getattr(config, theirs, None) != getattr(node, ours)]
+        wrong = [
+            f"{ours} {getattr(node, ours)} is {getattr(config, theirs, None)} there"
+            for ours, theirs in _SHAPE.items()
+            if getattr(config, theirs, None) != getattr(node, ours)
+        ]
         if wrong:
-            raise ConfigError(f"model.init_from: {node.init_from} has another shape than this model ({'; '.join(wrong)}); choose model=pretrained to take its own")
+            raise ConfigError(
+                f"model.init_from: {node.init_from} has another shape than this model ({'; '.join(wrong)}); choose model=pretrained to take its own"
+            )
     if config.vocab_size < vocabulary_size:
         raise ConfigError(
             f"tokenizer: it has {vocabulary_size} tokens but the model at {node.init_from} knows {config.vocab_size}; take the tokenizer beside it (tokenizer.path=null)"
@@ -126,23 +136,37 @@ def _scratch_config(node: FromScratch, vocabulary_size: int, pad: int, special: 
             **special,
         )
     except ValueError as error:
-        raise ConfigError(f"model.architecture: transformers knows no {node.architecture!r}; take for example xlm-roberta or bert") from error
+        raise ConfigError(
+            f"model.architecture: transformers knows no {node.architecture!r}; take for example xlm-roberta or bert"
+        ) from error
 
 
 def locate(init_from: str) -> str:
     """The folder or hub name to load from; files of ours that are damaged or missing are a DataError naming the file."""
     place = resolve(init_from)
     if looks_local(place) and not Path(place).is_dir():
-        raise ConfigError(f"model.init_from: {init_from} does not exist; give the run directory of an earlier stage, a folder, or a hub name")
+        raise ConfigError(
+            f"model.init_from: {init_from} does not exist; give the run directory of an earlier stage, a folder, or a hub name"
+        )
     if Path(place).is_dir():
         if not (Path(place) / "config.json").is_file():
-            raise ConfigError(f"model.init_from: {init_from} holds no config.json, so no model in transformers format; did that stage finish?")
+            raise ConfigError(
+                f"model.init_from: {init_from} holds no config.json, so no model in transformers format; did that stage finish?"
+            )
         if problem := verify(Path(place)):
             raise DataError(f"{place}: {problem}; make that checkpoint anew, or take another one")
     return place
 
 
-def build(node: Pretrained | FromScratch, head: str, objective, labels: list[str] | None, tokenizer, seed: int, load_heads: bool = False) -> TransferModel:
+def build(
+    node: Pretrained | FromScratch,
+    head: str,
+    objective,
+    labels: list[str] | None,
+    tokenizer,
+    seed: int,
+    load_heads: bool = False,
+) -> TransferModel:
     """The model for an objective that needs `head` ("encoder" or "masked-lm") on its backbone.
 
     New parameters are drawn from `seed`. load_heads: take the objective's own parameters from the checkpoint, too (scoring a fine-tuned model).
@@ -176,7 +200,9 @@ def _load_heads(model: TransferModel, place: str | None) -> None:
 
     path = Path(place or "") / HEADS_FILE
     if not path.is_file():
-        raise ConfigError(f"model.init_from: {place} has no task head ({HEADS_FILE}); give the run directory of `xlt finetune`")
+        raise ConfigError(
+            f"model.init_from: {place} has no task head ({HEADS_FILE}); give the run directory of `xlt finetune`"
+        )
     model.heads.load_state_dict(load_file(path))
 
 
@@ -184,7 +210,9 @@ def read_task(init_from: str) -> dict:
     """What a fine-tuned checkpoint was trained for: labels, objective, source languages. ConfigError if it was not fine-tuned by xlt."""
     path = Path(locate(init_from)) / TASK_FILE
     if not path.is_file():
-        raise ConfigError(f"model.init_from: {init_from} was not fine-tuned by xlt (no {TASK_FILE} in it); give the run directory of `xlt finetune`")
+        raise ConfigError(
+            f"model.init_from: {init_from} was not fine-tuned by xlt (no {TASK_FILE} in it); give the run directory of `xlt finetune`"
+        )
     return json.loads(path.read_text())
 
 

@@ -31,7 +31,11 @@ class Contrastive:
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = False
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[dict[str, bool]] = {"accuracy": True, "accuracy_forward": True, "accuracy_backward": True}
+    higher_is_better: ClassVar[dict[str, bool]] = {
+        "accuracy": True,
+        "accuracy_forward": True,
+        "accuracy_backward": True,
+    }
 
     def __post_init__(self):
         if self.temperature <= 0:
@@ -63,7 +67,9 @@ class Contrastive:
     def loss(self, model, batch: Batch) -> torch.Tensor:
         scores_PP = self.embed(model, batch, "source") @ self.embed(model, batch, "target").T / self.temperature
         gold_P = torch.arange(len(scores_PP), device=scores_PP.device)
-        return (F.cross_entropy(scores_PP, gold_P, reduction="sum") + F.cross_entropy(scores_PP.T, gold_P, reduction="sum")) / 2
+        return (
+            F.cross_entropy(scores_PP, gold_P, reduction="sum") + F.cross_entropy(scores_PP.T, gold_P, reduction="sum")
+        ) / 2
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         return {side: self.embed(model, batch, side) for side in ("source", "target")}

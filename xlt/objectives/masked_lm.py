@@ -35,7 +35,9 @@ class MaskedLM:
         if not 0 < self.mask_rate < 1:
             raise ConfigError(f"objective.mask_rate: {self.mask_rate} is not in (0, 1); BERT has 0.15")
         if self.mask_share < 0 or self.random_share < 0 or self.mask_share + self.random_share > 1:
-            raise ConfigError(f"objective.mask_share + objective.random_share: {self.mask_share} + {self.random_share} is not in [0, 1]; BERT has 0.8 + 0.1")
+            raise ConfigError(
+                f"objective.mask_share + objective.random_share: {self.mask_share} + {self.random_share} is not in [0, 1]; BERT has 0.8 + 0.1"
+            )
 
     def texts(self, row: dict) -> tuple[str, ...]:
         return (row["text"],)

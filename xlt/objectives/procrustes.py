@@ -34,14 +34,22 @@ class Procrustes:
     metric: ClassVar[str] = "csls_precision_at_1"
 
     def __post_init__(self):
-        problems = [f"objective.normalisation: {n!r} is not one of {', '.join(NORMALISATIONS)}" for n in self.normalisation if n not in NORMALISATIONS]
+        problems = [
+            f"objective.normalisation: {n!r} is not one of {', '.join(NORMALISATIONS)}"
+            for n in self.normalisation
+            if n not in NORMALISATIONS
+        ]
         for name in ("max_vocab", "max_rank", "csls_k", "width", "window"):
             if getattr(self, name) <= 0:
                 problems.append(f"objective.{name}: {getattr(self, name)} is not above 0")
         if self.refinements < 0:
-            problems.append(f"objective.refinements: {self.refinements} is below 0; 0 keeps the map of the given dictionary")
+            problems.append(
+                f"objective.refinements: {self.refinements} is below 0; 0 keeps the map of the given dictionary"
+            )
         if self.vectors is not None and "{lang}" not in self.vectors:
-            problems.append(f"objective.vectors: {self.vectors!r} has no {{lang}}, so both languages would read one file; write for example wiki.{{lang}}.vec")
+            problems.append(
+                f"objective.vectors: {self.vectors!r} has no {{lang}}, so both languages would read one file; write for example wiki.{{lang}}.vec"
+            )
         if problems:
             raise ConfigError(problems)
 
@@ -50,11 +58,15 @@ class Procrustes:
         """All scores are shares of right answers."""
         return {f"{how}_precision_at_{rank}": True for how in ("nn", "csls") for rank in RANKS} | {"coverage": True}
 
-    def solve(self, source: StaticVectors, target: StaticVectors, pairs: list[tuple[str, str]]) -> tuple[torch.Tensor, StaticVectors, StaticVectors, dict]:
+    def solve(
+        self, source: StaticVectors, target: StaticVectors, pairs: list[tuple[str, str]]
+    ) -> tuple[torch.Tensor, StaticVectors, StaticVectors, dict]:
         """(W_DD, mapped source, normalised target, facts). DataError if widths differ or no pair has both words among the vectors."""
         widths = source.vectors.shape[1], target.vectors.shape[1]
         if widths[0] != widths[1]:
-            raise DataError(f"the source vectors have {widths[0]} numbers a word and the target vectors {widths[1]}; an orthogonal map needs equal widths")
+            raise DataError(
+                f"the source vectors have {widths[0]} numbers a word and the target vectors {widths[1]}; an orthogonal map needs equal widths"
+            )
         x_ND, y_MD = normalise(source.vectors, self.normalisation), normalise(target.vectors, self.normalisation)
         found = [(source.row(a), target.row(b)) for a, b in pairs]
         found = [(i, j) for i, j in found if i is not None and j is not None]

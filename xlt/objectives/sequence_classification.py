@@ -41,7 +41,9 @@ class SequenceClassification:
 
     def texts(self, row: dict) -> tuple[str, ...]:
         if self.pair and "text_pair" not in row:
-            raise ConfigError("objective.pair: true, but the data set's rows have one text; set objective.pair=false or map dataset.columns.text_pair")
+            raise ConfigError(
+                "objective.pair: true, but the data set's rows have one text; set objective.pair=false or map dataset.columns.text_pair"
+            )
         return (row["text"], row["text_pair"]) if self.pair else (row["text"],)
 
     def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
@@ -58,7 +60,9 @@ class SequenceClassification:
         if vocabulary.pair_types and self.pair:
             cut = [vocabulary.cut(texts, max_length)[0] for texts in zip(*rows.segments, strict=True)]
             first_B = np.array([len(vocabulary.prefix) + len(ids) + len(vocabulary.between) for ids in cut])
-            types_BL = (np.arange(ids_BL.shape[1]) >= first_B[:, None]) & (np.arange(ids_BL.shape[1]) < lengths_B[:, None])
+            types_BL = (np.arange(ids_BL.shape[1]) >= first_B[:, None]) & (
+                np.arange(ids_BL.shape[1]) < lengths_B[:, None]
+            )
             tensors["token_type_ids"] = torch.from_numpy(types_BL.astype(np.int64))
         tensors["labels"] = torch.from_numpy(rows.labels)
         return Batch(tensors, count=len(rows), tokens=int(lengths_B.sum()), rows=len(rows))

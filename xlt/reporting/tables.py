@@ -49,12 +49,18 @@ def collect(runs: list[dict], dataset: str | None, metric: str | None) -> tuple[
     dataset = dataset or next((d for r in scored for d in sorted(r["results"])), None)
     scored = [r for r in scored if dataset in r["results"]]
     if not scored:
-        raise DataError(f"no run was scored on {dataset}; the runs given have {', '.join(sorted({d for r in runs for d in r.get('results', {})})) or 'no results'}")
-    metric = metric or ("accuracy" if "accuracy" in scored[0]["results"][dataset] else sorted(scored[0]["results"][dataset])[0])
+        raise DataError(
+            f"no run was scored on {dataset}; the runs given have {', '.join(sorted({d for r in runs for d in r.get('results', {})})) or 'no results'}"
+        )
+    metric = metric or (
+        "accuracy" if "accuracy" in scored[0]["results"][dataset] else sorted(scored[0]["results"][dataset])[0]
+    )
     groups: dict[str, list[dict]] = {}
     for run in scored:
         if metric not in run["results"][dataset]:
-            raise DataError(f"{run['path']}: has no {metric} on {dataset}; it has {', '.join(sorted(run['results'][dataset]))}")
+            raise DataError(
+                f"{run['path']}: has no {metric} on {dataset}; it has {', '.join(sorted(run['results'][dataset]))}"
+            )
         groups.setdefault(_SEED.sub("", run["run"]) or "run", []).append(run)
     return dataset, metric, [_line(name, members, dataset, metric) for name, members in groups.items()]
 
@@ -100,5 +106,14 @@ def csv_table(metric: str, lines: list[Line]) -> str:
     for line in lines:
         for column in columns(lines):
             if values := line.values.get(column):
-                writer.writerow([line.name, len(values), metric, column, repr(mean(values)), repr(stdev(values)) if len(values) > 1 else ""])
+                writer.writerow(
+                    [
+                        line.name,
+                        len(values),
+                        metric,
+                        column,
+                        repr(mean(values)),
+                        repr(stdev(values)) if len(values) > 1 else "",
+                    ]
+                )
     return out.getvalue()

@@ -26,7 +26,14 @@ def solve(cfg) -> float:
     objective, screen, started = cfg.objective, Screen(), time.monotonic()
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     pairs = choose_languages(cfg.languages.train, cfg.dataset, "dictionary", "train", "languages.train")
-    directory.record({"data": {p: [cfg.dataset.fingerprint("dictionary", p, s) for s in cfg.dataset.splits("dictionary", p)] for p in pairs}})
+    directory.record(
+        {
+            "data": {
+                p: [cfg.dataset.fingerprint("dictionary", p, s) for s in cfg.dataset.splits("dictionary", p)]
+                for p in pairs
+            }
+        }
+    )
     tables: dict[str, StaticVectors] = {}
     figures, counts, facts = {}, {}, {}
     screen.start("aligning", len(pairs), 0)
@@ -36,17 +43,34 @@ def solve(cfg) -> float:
                 tables[code] = vectors_of(cfg, code)
         source, target = (tables[code] for code in languages.pair(pair))
         mapping, mapped, normal, facts[pair] = objective.solve(source, target, _dictionary(cfg, pair, "train"))
-        files.write_folder(directory.path / "mappings" / pair, lambda folder, m=mapping, s=mapped, t=normal: _write(folder, m, s, t))
+        files.write_folder(
+            directory.path / "mappings" / pair, lambda folder, m=mapping, s=mapped, t=normal: _write(folder, m, s, t)
+        )
         gold = _dictionary(cfg, pair, "test" if "test" in cfg.dataset.splits("dictionary", pair) else "train")
         for metric, value in objective.score(mapped, normal, gold).items():
             figures.setdefault(metric, {})[pair] = value
         counts[pair] = len({word for word, _ in gold})
-        screen.advance(done, f"{pair}  P@1 {figures['nn_precision_at_1'][pair]:.3f} nearest neighbour, {figures['csls_precision_at_1'][pair]:.3f} CSLS")
+        screen.advance(
+            done,
+            f"{pair}  P@1 {figures['nn_precision_at_1'][pair]:.3f} nearest neighbour, {figures['csls_precision_at_1'][pair]:.3f} CSLS",
+        )
     screen.stop()
     metrics = list(figures)
-    screen.table(f"{cfg.dataset.name}: word translation", ["pair", *metrics], [[p, *(f"{figures[m][p]:.3f}" for m in metrics)] for p in pairs])
+    screen.table(
+        f"{cfg.dataset.name}: word translation",
+        ["pair", *metrics],
+        [[p, *(f"{figures[m][p]:.3f}" for m in metrics)] for p in pairs],
+    )
     efficiency = {"seconds": round(time.monotonic() - started, 1), "peak_memory_bytes": peak_memory()}
-    directory.finish({"results": {cfg.dataset.name: figures}, "n": {cfg.dataset.name: counts}, "pairs": facts, "higher_is_better": objective.higher_is_better, "efficiency": efficiency})
+    directory.finish(
+        {
+            "results": {cfg.dataset.name: figures},
+            "n": {cfg.dataset.name: counts},
+            "pairs": facts,
+            "higher_is_better": objective.higher_is_better,
+            "efficiency": efficiency,
+        }
+    )
     screen.say(f"{directory.path}: done; mapped vectors in {directory.path / 'mappings'}")
     return sum(figures[objective.metric].values()) / len(pairs)
 

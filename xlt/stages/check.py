@@ -15,7 +15,9 @@ def run(cfg) -> None:
     screen = Screen()
     view = getattr(cfg.objective, "view", "text" if cfg.stage == "tokenize" else "classification")
     if view not in cfg.dataset.views():
-        raise ConfigError(f"dataset: {cfg.dataset.name} has no {view} view, which this objective reads (it has {', '.join(cfg.dataset.views())})")
+        raise ConfigError(
+            f"dataset: {cfg.dataset.name} has no {view} view, which this objective reads (it has {', '.join(cfg.dataset.views())})"
+        )
     if getattr(cfg.dataset, "root", "") is None:
         screen.say(f"dataset {cfg.dataset.name}: dataset.root is null, so it would come from the hub; not checked")
     else:
@@ -39,4 +41,6 @@ def run(cfg) -> None:
     config, _ = load_config(cfg.model, len(tokenizer), tokenizer.pad_token_id, {})
     with torch.device("meta"):
         parameters = sum(p.numel() for p in AutoModel.from_config(config).parameters())
-    screen.say(f"model {config.model_type}: {config.num_hidden_layers} layers x {config.hidden_size}, {parameters / 1e6:.1f} M parameters, {len(tokenizer):,} tokens")
+    screen.say(
+        f"model {config.model_type}: {config.num_hidden_layers} layers x {config.hidden_size}, {parameters / 1e6:.1f} M parameters, {len(tokenizer):,} tokens"
+    )

@@ -11,8 +11,13 @@ from xlt.reporting.tables import collect, csv_table, find, markdown
 
 def main(argv: list[str]) -> int:
     """`xlt report RUN [RUN ...]`; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="xlt report", description="One table of runs x languages: mean and standard deviation over seeds, target mean, transfer gap.")
-    parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders with run directories below them")
+    parser = argparse.ArgumentParser(
+        prog="xlt report",
+        description="One table of runs x languages: mean and standard deviation over seeds, target mean, transfer gap.",
+    )
+    parser.add_argument(
+        "runs", nargs="+", type=Path, help="run directories, or folders with run directories below them"
+    )
     parser.add_argument("--dataset", help="data set to compare on (default: the first run's)")
     parser.add_argument("--metric", help="metric to compare (default: accuracy where there is one)")
     parser.add_argument("--out", type=Path, help="write OUT.md and OUT.csv")

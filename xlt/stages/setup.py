@@ -28,7 +28,9 @@ def tokenizer_of(cfg):
         return load(cfg.model.init_from)
     made = Path(cfg.run.root) / cfg.run.name / "tokenize"
     if not made.is_dir():
-        raise ConfigError(f"tokenizer.path: none is given and {made} does not exist; run `xlt tokenize run.name={cfg.run.name}` first, or give tokenizer.path=DIR")
+        raise ConfigError(
+            f"tokenizer.path: none is given and {made} does not exist; run `xlt tokenize run.name={cfg.run.name}` first, or give tokenizer.path=DIR"
+        )
     return load(str(made))
 
 
@@ -39,10 +41,17 @@ def accelerator_of(cfg):
     if cfg.hardware.threads is not None:
         torch.set_num_threads(cfg.hardware.threads)
     if cfg.hardware.device.value == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("hardware.device: cuda is asked for, but torch finds no GPU here; choose hardware=cpu, or install a CUDA build of torch")
+        raise ConfigError(
+            "hardware.device: cuda is asked for, but torch finds no GPU here; choose hardware=cpu, or install a CUDA build of torch"
+        )
     trackers = check_trackers(list(cfg.tracking.trackers))
     precision = {"fp32": "no", "bf16": "bf16"}[cfg.hardware.precision.value]
-    accelerator = Accelerator(cpu=cfg.hardware.device.value == "cpu", mixed_precision=precision, log_with=trackers or None, project_dir=cfg.run.dir)
+    accelerator = Accelerator(
+        cpu=cfg.hardware.device.value == "cpu",
+        mixed_precision=precision,
+        log_with=trackers or None,
+        project_dir=cfg.run.dir,
+    )
     if trackers:
         accelerator.init_trackers(cfg.tracking.project)
     return accelerator
@@ -54,13 +63,17 @@ def choose_languages(asked: list[str] | None, dataset, view: str, split: str, ke
     In parallel data a single language stands for all of its pairs with another one asked for.
     """
     if view not in dataset.views():
-        raise ConfigError(f"dataset: {dataset.name} has no {view} view (it has {', '.join(dataset.views())}), which this objective reads; choose another dataset or objective")
+        raise ConfigError(
+            f"dataset: {dataset.name} has no {view} view (it has {', '.join(dataset.views())}), which this objective reads; choose another dataset or objective"
+        )
     offered = [language for language in dataset.languages(view) if split in dataset.splits(view, language)]
     if asked is None:
         if not offered:
             raise ConfigError(f"dataset: {dataset.name} has no {split} split in any language; check dataset.root")
         return offered
-    asked = [language if "-" in language and language in offered else _canonical(language, offered) for language in asked]
+    asked = [
+        language if "-" in language and language in offered else _canonical(language, offered) for language in asked
+    ]
     if view in ("parallel", "dictionary"):
         singles = {language for language in asked if "-" not in language}
         pairs = [p for p in offered if p in asked or set(languages.pair(p)) <= singles]
@@ -70,7 +83,9 @@ def choose_languages(asked: list[str] | None, dataset, view: str, split: str, ke
     if unknown:
         near = difflib.get_close_matches(unknown[0], offered, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"{key}: {dataset.name} has no {unknown[0]} with a {split} split; {hint}it has {', '.join(offered)}")
+        raise ConfigError(
+            f"{key}: {dataset.name} has no {unknown[0]} with a {split} split; {hint}it has {', '.join(offered)}"
+        )
     return asked
 
 
@@ -86,7 +101,12 @@ def _canonical(code: str, offered: list[str]) -> str:
 def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:
     """Encoded rows of each language; from the cache where they are known."""
     digest = tokenizer_hash(tokenizer)
-    return {language: encode(cfg.dataset, objective.view, language, split, objective.texts, tokenizer, digest, cache_folder(cfg)) for language in wanted}
+    return {
+        language: encode(
+            cfg.dataset, objective.view, language, split, objective.texts, tokenizer, digest, cache_folder(cfg)
+        )
+        for language in wanted
+    }
 
 
 def data_lineage(tables: dict[str, Table]) -> dict[str, str]:

@@ -26,7 +26,9 @@ def run(cfg) -> float:
     shares = language_shares(sizes, spec.alpha)
     total = sum(sizes.values())
     counts = balanced_sample(sizes, shares, min(spec.sample or total, total), spec.max_repeats)
-    screen.say(f"tokenize: learning {spec.vocab_size:,} {spec.kind.value} pieces from {sum(counts.values()):,} sentences in {len(wanted)} languages")
+    screen.say(
+        f"tokenize: learning {spec.vocab_size:,} {spec.kind.value} pieces from {sum(counts.values()):,} sentences in {len(wanted)} languages"
+    )
 
     threads = cfg.hardware.threads or os.cpu_count() or 1
     tokenizer = train(spec, draw_sentences(texts, counts, cfg.seed), threads, cfg.train.max_length)
@@ -38,18 +40,36 @@ def run(cfg) -> float:
         "how the tokenizer treats each language",
         ["language", "sentences", "share", "sub-words/word", "characters/sub-word", "unknown", "bytes"],
         [
-            [language, f"{sizes[language]:,}", f"{shares[language]:.1%}", f"{r['fertility']:.2f}", f"{r['characters_per_token']:.2f}", f"{r['unknown_rate']:.2%}", f"{r['byte_rate']:.2%}"]
+            [
+                language,
+                f"{sizes[language]:,}",
+                f"{shares[language]:.1%}",
+                f"{r['fertility']:.2f}",
+                f"{r['characters_per_token']:.2f}",
+                f"{r['unknown_rate']:.2%}",
+                f"{r['byte_rate']:.2%}",
+            ]
             for language, r in report.items()
         ],
     )
-    by_metric = {metric: {language: r[metric] for language, r in report.items()} for metric in next(iter(report.values()))}
+    by_metric = {
+        metric: {language: r[metric] for language, r in report.items()} for metric in next(iter(report.values()))
+    }
     directory.finish(
         {
             "results": {cfg.dataset.name: by_metric},
             "n": {cfg.dataset.name: {language: min(len(t), REPORT_ROWS) for language, t in held_out.items()}},
-            "higher_is_better": {"fertility": False, "characters_per_token": True, "unknown_rate": False, "byte_rate": False},
+            "higher_is_better": {
+                "fertility": False,
+                "characters_per_token": True,
+                "unknown_rate": False,
+                "byte_rate": False,
+            },
             "vocabulary": {"size": len(tokenizer), "hash": tokenizer_hash(tokenizer)},
-            "sampling": [{"language": language, "rows": sizes[language], "share": shares[language], "drawn": counts[language]} for language in wanted],
+            "sampling": [
+                {"language": language, "rows": sizes[language], "share": shares[language], "drawn": counts[language]}
+                for language in wanted
+            ],
             "efficiency": {"peak_memory_bytes": peak_memory()},
         }
     )

@@ -60,12 +60,25 @@ def train(cfg, recipe: Recipe) -> float:
     judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
     dev = encode_all(cfg, objective, tokenizer, judged, "dev")
     if recipe.choose and not dev:
-        raise ConfigError(f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev")
-    run.record({"data": data_lineage(tables) | data_lineage(dev), "tokenizer": tokenizer_hash(tokenizer), "parent": parent_lineage(cfg.model.init_from)})
+        raise ConfigError(
+            f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
+        )
+    run.record(
+        {
+            "data": data_lineage(tables) | data_lineage(dev),
+            "tokenizer": tokenizer_hash(tokenizer),
+            "parent": parent_lineage(cfg.model.init_from),
+        }
+    )
 
     labels = label_names(cfg, tables) if recipe.labelled else None
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed)
-    model.task |= {"source_languages": wanted, "dataset": cfg.dataset.name, "max_length": settings.max_length, "objective": cfg.resolved["objective"]}
+    model.task |= {
+        "source_languages": wanted,
+        "dataset": cfg.dataset.name,
+        "max_length": settings.max_length,
+        "objective": cfg.resolved["objective"],
+    }
     plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
     announce(screen, cfg, model, table, steps)
 
@@ -113,10 +126,17 @@ def train(cfg, recipe: Recipe) -> float:
             "higher_is_better": objective.higher_is_better,
             "sampling": [vars(line) for line in table],
             "parameters": sum(p.numel() for p in plain.parameters()),
-            "efficiency": {"seconds": round(progress.seconds, 1), "tokens": progress.tokens, "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1), "peak_memory_bytes": peak_memory()},
+            "efficiency": {
+                "seconds": round(progress.seconds, 1),
+                "tokens": progress.tokens,
+                "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
+                "peak_memory_bytes": peak_memory(),
+            },
         }
     )
-    screen.say(f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}")
+    screen.say(
+        f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
+    )
     return float(np.mean(list(figures[objective.metric].values()))) if figures else math.nan
 
 
@@ -127,17 +147,28 @@ def label_names(cfg, tables: dict[str, Table]) -> list[str]:
         return declared
     missing = [language for language, table in tables.items() if table.labels is None]
     if missing:
-        raise ConfigError(f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no label; map dataset.columns.label to the column that holds it")
+        raise ConfigError(
+            f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no label; map dataset.columns.label to the column that holds it"
+        )
     return sorted({name for table in tables.values() for name in table.labels})
 
 
 def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
     """(plan, updates, sampling table) for the training rows."""
     settings = cfg.train
-    lengths = {language: objective.row_length(t.lengths, vocabulary, settings.max_length) for language, t in tables.items()}
+    lengths = {
+        language: objective.row_length(t.lengths, vocabulary, settings.max_length) for language, t in tables.items()
+    }
     rows = {language: len(t) for language, t in tables.items()}
     shares = language_shares(rows, settings.alpha)
-    plan = Plan(list(lengths.values()), list(shares.values()), cfg.seed, settings.window, settings.batch_size, settings.batch_tokens)
+    plan = Plan(
+        list(lengths.values()),
+        list(shares.values()),
+        cfg.seed,
+        settings.window,
+        settings.batch_size,
+        settings.batch_tokens,
+    )
     steps = settings.steps
     if settings.epochs is not None:
         steps = math.ceil(settings.epochs * sum(rows.values()) * plan.window / plan.rows_per_window)
@@ -145,7 +176,9 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
     return plan, steps, share_table(rows, tokens, shares, plan.rows_drawn(steps))
 
 
-def batches_of(plan: Plan, tables: dict[str, Table], labels: list[str] | None, objective, vocabulary: Vocabulary, cfg) -> Callable[[int], list[Batch]]:
+def batches_of(
+    plan: Plan, tables: dict[str, Table], labels: list[str] | None, objective, vocabulary: Vocabulary, cfg
+) -> Callable[[int], list[Batch]]:
     """step -> the micro-batches of that update."""
     streams = list(tables.values())
     gold = None if labels is None else [t.labels_as(labels) for t in streams]
@@ -160,12 +193,23 @@ def batches_of(plan: Plan, tables: dict[str, Table], labels: list[str] | None, o
     return batches
 
 
-def score(model, objective, tables: dict[str, Table], labels: list[str] | None, vocabulary: Vocabulary, cfg, accelerator, rows: int | None) -> dict[str, dict[str, float]]:
+def score(
+    model,
+    objective,
+    tables: dict[str, Table],
+    labels: list[str] | None,
+    vocabulary: Vocabulary,
+    cfg,
+    accelerator,
+    rows: int | None,
+) -> dict[str, dict[str, float]]:
     """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
     figures: dict[str, dict[str, float]] = {}
     for language, table in tables.items():
         gold = None if labels is None else table.labels_as(labels)
-        outputs = predict(model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows)
+        outputs = predict(
+            model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows
+        )
         for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
             figures.setdefault(metric, {})[language] = value
     return figures
@@ -187,6 +231,15 @@ def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> No
     config = model.backbone.config
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     origin = f"from {cfg.model.init_from}" if cfg.model.init_from else "random weights"
-    screen.say(f"{cfg.stage}: {type(model.backbone).__name__} ({config.num_hidden_layers} layers x {config.hidden_size}, {millions:.1f} M parameters, {origin}), {steps} updates")
-    lines = [[t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"] for t in table]
-    screen.table(f"languages drawn with p^{cfg.train.alpha}", ["language", "rows", "tokens", "share", "tokens drawn", "epochs"], lines)
+    screen.say(
+        f"{cfg.stage}: {type(model.backbone).__name__} ({config.num_hidden_layers} layers x {config.hidden_size}, {millions:.1f} M parameters, {origin}), {steps} updates"
+    )
+    lines = [
+        [t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"]
+        for t in table
+    ]
+    screen.table(
+        f"languages drawn with p^{cfg.train.alpha}",
+        ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
+        lines,
+    )

@@ -25,10 +25,14 @@ def run(cfg) -> float:
     """Score cfg.model on the test split of cfg.languages.target (null: all); writes predictions and metrics.json, returns the target mean."""
     screen = Screen()
     if cfg.model.init_from is None:
-        raise ConfigError("model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune")
+        raise ConfigError(
+            "model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune"
+        )
     task = read_task(cfg.model.init_from)
     if task.get("labels") is None:
-        raise ConfigError(f"model.init_from: {cfg.model.init_from} was not fine-tuned on a task; give the run directory of `xlt finetune`")
+        raise ConfigError(
+            f"model.init_from: {cfg.model.init_from} was not fine-tuned on a task; give the run directory of `xlt finetune`"
+        )
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     objective, labels = build_node(task["objective"], "objective"), task["labels"]
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
@@ -39,14 +43,33 @@ def run(cfg) -> float:
     targets = choose_languages(cfg.languages.target, cfg.dataset, objective.view, "test", "languages.target")
     wanted = trained + [code for code in targets if code not in trained]
     tables = encode_all(cfg, objective, tokenizer, wanted, "test")
-    directory.record({"data": data_lineage(tables), "tokenizer": tokenizer_hash(tokenizer), "parent": parent_lineage(cfg.model.init_from)})
-    gold = {language: table.labels_as(labels) for language, table in tables.items()}  # an unknown label stops the run before it computes
+    directory.record(
+        {
+            "data": data_lineage(tables),
+            "tokenizer": tokenizer_hash(tokenizer),
+            "parent": parent_lineage(cfg.model.init_from),
+        }
+    )
+    gold = {
+        language: table.labels_as(labels) for language, table in tables.items()
+    }  # an unknown label stops the run before it computes
 
-    model = accelerator.prepare_model(build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True), evaluation_mode=True)
+    model = accelerator.prepare_model(
+        build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True), evaluation_mode=True
+    )
     screen.start("scoring", len(wanted), 0)
     started, figures = time.monotonic(), {}
     for done, (language, table) in enumerate(tables.items(), 1):
-        outputs = predict(model, objective, table, gold[language], vocabulary, task["max_length"], cfg.hardware.eval_tokens, accelerator)
+        outputs = predict(
+            model,
+            objective,
+            table,
+            gold[language],
+            vocabulary,
+            task["max_length"],
+            cfg.hardware.eval_tokens,
+            accelerator,
+        )
         for metric, value in objective.score(outputs, gold[language]).items():
             figures.setdefault(metric, {})[language] = value
         write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
@@ -66,7 +89,12 @@ def run(cfg) -> float:
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
             "transfer": {cfg.dataset.name: {metric: s for metric, s in summaries.items() if s}},
             "higher_is_better": objective.higher_is_better,
-            "efficiency": {"seconds": round(seconds, 2), "tokens": tokens, "tokens_per_second": round(tokens / max(seconds, 1e-9), 1), "peak_memory_bytes": peak_memory()},
+            "efficiency": {
+                "seconds": round(seconds, 2),
+                "tokens": tokens,
+                "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
+                "peak_memory_bytes": peak_memory(),
+            },
         }
     )
     screen.say(f"{directory.path}: done; predictions in {directory.path / 'predictions'}")
@@ -80,8 +108,15 @@ def write_predictions(place: Path, dataset, view: str, language: str, logits_RN:
     probabilities = shifted / shifted.sum(-1, keepdims=True)
     lines = []
     for number, (row, p) in enumerate(zip(dataset.rows(view, language, "test"), probabilities, strict=True)):
-        guess = {"prediction": labels[int(p.argmax())], "probabilities": {name: round(float(x), 6) for name, x in zip(labels, p, strict=True)}}
-        lines.append(json.dumps({"id": row.get("id", number), "language": language, "label": row["label"], **guess}, ensure_ascii=False))
+        guess = {
+            "prediction": labels[int(p.argmax())],
+            "probabilities": {name: round(float(x), 6) for name, x in zip(labels, p, strict=True)},
+        }
+        lines.append(
+            json.dumps(
+                {"id": row.get("id", number), "language": language, "label": row["label"], **guess}, ensure_ascii=False
+            )
+        )
     files.write_text(place / "predictions" / f"{dataset.name}.{language}.jsonl", "\n".join(lines) + "\n")
 
 
@@ -89,7 +124,11 @@ def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric:
     """The table on screen: a language a line, then means, gap and worst language."""
     others = [m for m in figures if m != metric]
     lines = [
-        [f"{language}{' (source)' if language in source else ''}", f"{value:.3f}", *(f"{figures[m][language]:.3f}" for m in others)]
+        [
+            f"{language}{' (source)' if language in source else ''}",
+            f"{value:.3f}",
+            *(f"{figures[m][language]:.3f}" for m in others),
+        ]
         for language, value in figures[metric].items()
     ]
     if summary:

@@ -31,13 +31,19 @@ def load(path: str):
 
     place = resolve(path)
     if looks_local(place) and not Path(place).is_dir():
-        raise ConfigError(f"tokenizer.path: {path} does not exist; run `xlt tokenize` first, or give a folder or hub name that has a tokenizer")
+        raise ConfigError(
+            f"tokenizer.path: {path} does not exist; run `xlt tokenize` first, or give a folder or hub name that has a tokenizer"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"tokenizer.path: no tokenizer could be loaded from {path} ({str(error).splitlines()[0]})") from error
+        raise ConfigError(
+            f"tokenizer.path: no tokenizer could be loaded from {path} ({str(error).splitlines()[0]})"
+        ) from error
     if not tokenizer.is_fast:
-        raise ConfigError(f"tokenizer.path: {path} has only a slow tokenizer; save it in the fast format (tokenizer.json) first")
+        raise ConfigError(
+            f"tokenizer.path: {path} has only a slow tokenizer; save it in the fast format (tokenizer.json) first"
+        )
     return tokenizer
 
 

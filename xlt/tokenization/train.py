@@ -54,9 +54,13 @@ class SentencePiece:
 
     def __post_init__(self):
         if self.vocab_size < 300:
-            raise ConfigError(f"tokenizer.vocab_size: {self.vocab_size} leaves no room for 256 byte pieces; give at least 300")
+            raise ConfigError(
+                f"tokenizer.vocab_size: {self.vocab_size} leaves no room for 256 byte pieces; give at least 300"
+            )
         if not 0 < self.character_coverage <= 1:
-            raise ConfigError(f"tokenizer.character_coverage: {self.character_coverage} is not in (0, 1]; XLM-R has 0.9995")
+            raise ConfigError(
+                f"tokenizer.character_coverage: {self.character_coverage} is not in (0, 1]; XLM-R has 0.9995"
+            )
 
 
 def balanced_sample(sizes: dict[str, int], shares: dict[str, float], total: int, max_repeats: int) -> dict[str, int]:
@@ -127,7 +131,11 @@ def to_transformers(model: bytes, spec: SentencePiece, max_length: int):
     tokenizer.normalizer = normalizers.Sequence([*forms[spec.normalization], *blanks])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=False)
     tokenizer.decoder = decoders.Sequence(
-        [decoders.ByteFallback(), decoders.Metaspace(replacement="▁", prepend_scheme="always", split=False), decoders.Fuse()]
+        [
+            decoders.ByteFallback(),
+            decoders.Metaspace(replacement="▁", prepend_scheme="always", split=False),
+            decoders.Fuse(),
+        ]
     )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
@@ -169,7 +177,9 @@ def fertility(tokenizer, texts: list[str]) -> dict[str, float]:
     encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     ids = np.concatenate([np.asarray(row, np.int64) for row in encoded])
     in_bytes = np.zeros(len(tokenizer), bool)
-    in_bytes[[i for t, i in tokenizer.get_vocab().items() if len(t) == 6 and t.startswith("<0x") and t.endswith(">")]] = True
+    in_bytes[
+        [i for t, i in tokenizer.get_vocab().items() if len(t) == 6 and t.startswith("<0x") and t.endswith(">")]
+    ] = True
     return {
         "fertility": len(ids) / sum(len(t.split()) for t in texts),
         "characters_per_token": sum(map(len, texts)) / len(ids),

@@ -30,7 +30,9 @@ class Checkpoints:
         """Folder of the checkpoint after `step` updates."""
         return self.folder / f"step-{step:08d}"
 
-    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, chosen: int | None) -> None:
+    def save(
+        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, chosen: int | None
+    ) -> None:
         """Write the checkpoint, then remove old ones; the chosen one and the newest `keep` stay."""
         from safetensors.torch import save_file
 
@@ -63,7 +65,9 @@ class Checkpoints:
                 shutil.rmtree(newer)
             place.rename(newer)
         if steps:
-            raise CannotResume(f"{self.folder}: none of its {len(steps)} checkpoints is whole (see above); remove the run directory, or set run.overwrite=true, to start anew")
+            raise CannotResume(
+                f"{self.folder}: none of its {len(steps)} checkpoints is whole (see above); remove the run directory, or set run.overwrite=true, to start anew"
+            )
         return None
 
     def load(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict:
@@ -73,7 +77,9 @@ class Checkpoints:
         place = self.path(step)
         weights = load_file(place / WEIGHTS)
         if different := sorted(weights.keys() ^ _weights(model).keys()):
-            raise CannotResume(f"{place}: its weights are not those of this model (first difference: {different[0]}); set run.overwrite=true or another run.name")
+            raise CannotResume(
+                f"{place}: its weights are not those of this model (first difference: {different[0]}); set run.overwrite=true or another run.name"
+            )
         model.load_state_dict(weights, strict=False)  # tied parameters are stored once
         if optimizer is not None:
             _set_moments(model, optimizer, load_file(place / MOMENTS))
@@ -92,7 +98,9 @@ def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     names = {p: n for n, p in model.named_parameters()}
-    return {f"{names[p]}|{key}": value.contiguous() for p, state in optimizer.state.items() for key, value in state.items()}
+    return {
+        f"{names[p]}|{key}": value.contiguous() for p, state in optimizer.state.items() for key, value in state.items()
+    }
 
 
 def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:

@@ -90,6 +90,7 @@ def fit(
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
+
     def save() -> None:
         progress.seconds = time.monotonic() - started
         checkpoints.save(progress.step, model, optimizer, vars(progress), progress.best_step)
@@ -144,7 +145,16 @@ def fit(
         if pace.due(pace.log_every, progress.step):
             speed = (progress.tokens - tokens_before) / (time.monotonic() - begun)
             mean = progress.loss / max(progress.count, 1)
-            log.write(progress.step, {"loss": mean, "learning_rate": learning_rate(step), "grad_norm": float(norm), "tokens": progress.tokens, "tokens_per_second": round(speed, 1)})
+            log.write(
+                progress.step,
+                {
+                    "loss": mean,
+                    "learning_rate": learning_rate(step),
+                    "grad_norm": float(norm),
+                    "tokens": progress.tokens,
+                    "tokens_per_second": round(speed, 1),
+                },
+            )
             note = f"loss {mean:.4f}  {speed:,.0f} tokens/s"
             progress.loss, progress.count = 0.0, 0
         screen.advance(progress.step, note)
@@ -154,7 +164,10 @@ def fit(
             save()
         if signum and progress.step < pace.steps:
             screen.stop()
-            raise Interrupted(signum, f"stopped by signal {signum} after update {progress.step} of {pace.steps}; checkpoint saved, run the same command again to go on")
+            raise Interrupted(
+                signum,
+                f"stopped by signal {signum} after update {progress.step} of {pace.steps}; checkpoint saved, run the same command again to go on",
+            )
     screen.stop()
     return progress
 

@@ -35,7 +35,14 @@ class Screen:
         """Begin counting to `total`; `done` were done before (by an interrupted run)."""
         self._started, self._total, self._first = time.monotonic(), total, done
         if self.live:
-            columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
+            columns = [
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            ]
             self._bar = Progress(*columns, console=self.console)
             self._bar.start()
             self._task = self._bar.add_task(what, total=total, completed=done, note="")
@@ -69,7 +76,13 @@ class Screen:
         widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
         print(title)
         for line in [head, *lines]:
-            print("  " + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))), flush=True)
+            print(
+                "  "
+                + "  ".join(
+                    c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+                ),
+                flush=True,
+            )
 
 
 def duration(seconds: float) -> str:

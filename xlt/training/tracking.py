@@ -27,7 +27,9 @@ class MetricsLog:
 
     @staticmethod
     def _stays(line: dict, resumed_step: int, unvalidated: bool) -> bool:
-        return line["step"] < resumed_step or (line["step"] == resumed_step and not (unvalidated and "validation" in line))
+        return line["step"] < resumed_step or (
+            line["step"] == resumed_step and not (unvalidated and "validation" in line)
+        )
 
     def write(self, step: int, values: dict) -> None:
         """Append a line; nested dicts are flattened with / for the mirrors."""
@@ -48,7 +50,9 @@ def check_trackers(names: list[str]) -> list[str]:
         if name not in _PACKAGES:
             raise ConfigError(f"tracking.trackers: {name!r} is not one of {', '.join(_PACKAGES)}")
         if find_spec(_PACKAGES[name]) is None:
-            raise ConfigError(f"tracking.trackers: {name} is not installed; run pip install 'xlt[tracking]', or choose tracking=none")
+            raise ConfigError(
+                f"tracking.trackers: {name} is not installed; run pip install 'xlt[tracking]', or choose tracking=none"
+            )
     return names
 
 
