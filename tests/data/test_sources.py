@@ -361,7 +361,7 @@ def test_rows_are_joined_by_id_not_by_line(tmp_path):
     data = aligned(tmp_path, pivot="en")
     assert data.views() == ("text", "parallel")
     assert data.languages("parallel") == ["en-et", "en-fi"]
-    assert data.splits("parallel", "en-frr") == ["train"] and data.splits("parallel", "en-et") == []
+    assert data.splits("parallel", "en-fi") == ["train"] and data.splits("parallel", "en-et") == []
     assert list(data.rows("parallel", "en-fi", "train")) == [
         {"id": 1, "source": "en1", "target": "fi1"},
         {"id": 3, "source": "en3", "target": "fi3"},
