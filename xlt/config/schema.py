@@ -11,16 +11,6 @@ from typing import Any
 from omegaconf import MISSING
 
 
-class Stage(str, Enum):
-    """The stages that train or score; `report` and the listing commands take no config."""
-
-    tokenize = "tokenize"
-    pretrain = "pretrain"
-    align = "align"
-    finetune = "finetune"
-    zero_shot_eval = "zero-shot-eval"
-
-
 class Schedule(str, Enum):
     """Shape of the learning rate after its linear warm-up."""
 
@@ -115,7 +105,7 @@ class Tracking:
 class StageConfig:
     """What every stage's config holds."""
 
-    stage: Stage = MISSING
+    stage: str = MISSING  # the word on the command line; the primary config names it
     seed: int = MISSING
     run: Run = field(default_factory=Run)
     languages: Languages = field(default_factory=Languages)
