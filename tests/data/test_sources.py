@@ -504,6 +504,26 @@ def test_hub(hub):
     assert len(prints) == 4 and on_hub(hub).fingerprint("text", "de", "dev") in prints
 
 
+def test_pairs_of_the_hub_are_found_by_its_own_codes(tmp_path, monkeypatch):
+    """mteb/tatoeba-bitext-mining: configs `cmn-eng`, no ids, the English side second."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    lines = ["---", "configs:"]
+    for config in ("cmn-eng", "deu-eng"):
+        path = tmp_path / "hub" / config / "test.parquet"
+        path.parent.mkdir(parents=True)
+        rows = {"sentence1": [f"{config} {i}" for i in (1, 2)], "sentence2": [f"english {i}" for i in (1, 2)]}
+        datasets.Dataset.from_dict(rows).to_parquet(str(path))
+        lines += [f"- config_name: {config}", "  data_files:", "  - split: test", f"    path: {config}/test.parquet"]
+    (tmp_path / "hub" / "README.md").write_text("\n".join([*lines, "---", ""]))
+    data = built(composed("tatoeba", f"hub={tmp_path}/hub"))
+    assert data.languages("parallel") == ["en-de", "en-zh"] and data.splits("parallel", "en-zh") == ["test"]
+    assert list(data.rows("parallel", "en-zh", "test")) == [
+        {"id": 1, "source": "english 1", "target": "cmn-eng 1"},
+        {"id": 2, "source": "english 2", "target": "cmn-eng 2"},
+    ]
+
+
 def test_hub_rows_are_checked_like_others(hub):
     sentence = refused(lambda: on_hub(hub, label_names=["x"]).rows("classification", "en", "train"))
     assert sentence.startswith(f"{hub} (eng_Latn) train row 1: label 'y' is not one of x")

@@ -20,11 +20,16 @@ class Hub:
     def __init__(self, name: str, config: str | None, codes: list[str] | None):
         self.name, self.config, self.codes = name, config, codes
         self._splits: set[str] | None = None
+        self._listed: dict[str, str] = {}  # language or pair -> its config's name, once the hub was asked
 
     def languages(self) -> list[str]:
         """Those given, else those whose config the hub lists."""
         if self.codes:
             return sorted(self.codes)
+        self._list()
+        return sorted(self._listed)
+
+    def _list(self) -> None:
         if self.config is None:
             raise DataError(
                 f"dataset.hub: {self.name} does not say its languages; name the one it holds in dataset.language_codes"
@@ -32,13 +37,12 @@ class Hub:
         from datasets import get_dataset_config_names
 
         names = self._ask(None, lambda: get_dataset_config_names(self.name))
-        found = {code for name in names if (code := self._code(name)) is not None}
-        if not found:
+        self._listed = {code: name for name in names if (code := self._code(name)) is not None}
+        if not self._listed:
             raise DataError(
                 f"dataset.hub: no config of {self.name} is like {self.config} (it has {', '.join(names[:8])}); correct "
                 "dataset.hub_config"
             )
-        return sorted(found)
 
     def splits(self, language: str) -> set[str]:
         """The hub's own names of them. One config is asked for all: each question is a request."""
@@ -76,7 +80,12 @@ class Hub:
         return datasets.get_dataset_split_names(self.name, config)
 
     def _config(self, language: str) -> str | None:
-        return None if self.config is None else patterns.fill(self.config, language)
+        """By the hub's list where it was asked: which code of a macro-language it uses (ara, arb) cannot be known."""
+        if self.config is None:
+            return None
+        if "{target3}" in self.config and not self._listed:
+            self._list()
+        return self._listed.get(language) or patterns.fill(self.config, language)
 
     def _code(self, config: str) -> str | None:
         """The language whose config this is: fill() read backwards."""
@@ -87,10 +96,11 @@ class Hub:
         if not (match := re.fullmatch(regex, config)):
             return None
         groups = match.groupdict()
-        if "flores" in groups:
+        if foreign := groups.get("flores") or groups.get("target3"):
             from xlt import languages
 
-            return languages.canonical(groups["flores"]) if languages.known(groups["flores"]) else None
+            code = languages.canonical(foreign) if languages.known(foreign) else None
+            return f"en-{code}" if code and "target3" in groups else code
         return groups.get("lang") or f"{groups['source']}-{groups['target']}"
 
     def _place(self, config: str | None) -> str:

@@ -41,13 +41,14 @@ def holes(pattern: str) -> set[str]:
 
 
 def fill(text: str, language: str) -> str:
-    """`text` with {lang}, {source}, {target} or {flores} (FLORES-200 code) replaced for a language or pair."""
+    """`text` with {lang}, {source}, {target}, {target3} (ISO 639-3) or {flores} (FLORES-200 code) replaced."""
     source, _, target = language.partition("-")
     text = text.replace("{lang}", language).replace("{source}", source).replace("{target}", target)
-    if "{flores}" in text:
+    if "{flores}" in text or "{target3}" in text:
         from xlt import languages
 
-        text = text.replace("{flores}", languages.flores(language))
+        text = text.replace("{flores}", languages.flores(language) if "{flores}" in text else "")
+        text = text.replace("{target3}", languages.info(target).iso639_3 if "{target3}" in text else "")
     return text
 
 

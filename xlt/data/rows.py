@@ -1,6 +1,7 @@
 """What a row of each view must hold: from a raw row with the file's column names to a checked row with ours.
 
-A column may be named by several names, `label|category`: the first that the file has is taken.
+A column may be named by several names, `label|category`: the first that the file has is taken. `#` is the row's number
+among those of its file: the id where lines of several files belong together and none is written.
 """
 
 from __future__ import annotations

@@ -40,14 +40,16 @@ class Files:
     root: str | None  # folder of the data; null: the hub
     pattern: str  # which file is which, see xlt.data.patterns
     format: Format
-    columns: dict[str, str]  # our column: the file's. `a|b`: the first it has. Numbers, from 1: there is no header
+    columns: dict[
+        str, str
+    ]  # our column: the file's. `a|b`: the first it has; `#`: its number. 1, 2: there is no header
     split_names: dict[str, str]  # train, dev, test: the file's. `a|b`: the first that is there
     label_names: list[str] | None  # the closed set, in the order of the ids; null: any
     language_codes: list[str] | None  # those to offer; null: all that are found
     align_on: str | None  # one of our columns; null: languages are independent
     pivot: str | None  # aligned pairs are pivot-X; null: every pair
     hub: str | None  # name on the Hugging Face hub, taken if root is null
-    hub_config: str | None  # with {lang}, {flores} (the language's FLORES-200 code), or {source} and {target}
+    hub_config: str | None  # with {lang}, {flores} (FLORES-200 code), or {source}, {target}, {target3} (ISO 639-3)
     max_line: int  # characters of a line or text; longer ones are refused
 
     def __post_init__(self) -> None:
@@ -146,6 +148,10 @@ class Files:
     def _header(self) -> bool:
         return not all(name.isdigit() for name in self.columns.values())
 
+    @cached_property
+    def _numbered(self) -> bool:
+        return any("#" in theirs.split("|") for theirs in self.columns.values())
+
     def _theirs(self, language: str, split: str) -> str | None:
         """The store's name of our split, None if it has none."""
         there = self._store.splits(language)
@@ -157,9 +163,9 @@ class Files:
     def _read(self, view: View, language: str, split: str) -> Located:
         columns = {ours: patterns.fill(theirs, language) for ours, theirs in self.columns.items()}
         project = projector(view, columns, self.label_names, self.max_line)
-        for place, raw in self._store.raw(language, self._theirs(language, split)):
+        for number, (place, raw) in enumerate(self._store.raw(language, self._theirs(language, split)), 1):
             try:
-                row = project(raw)
+                row = project(raw | {"#": number} if self._numbered else raw)
             except BadRow as error:
                 raise DataError(f"{place}: {error}") from None
             yield place, row
