@@ -5,19 +5,20 @@ Imports the standard library only; `xlt --help` and `xlt ls` never load Hydra or
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from xlt import signals
 from xlt.config import paths
-from xlt.errors import ConfigError, Interrupted, XltError
+from xlt.errors import ConfigError, XltError, suggest
 
 STAGES = {
     "tokenize": "text -> a SentencePiece tokenizer balanced over languages",
@@ -27,31 +28,33 @@ STAGES = {
     "zero-shot-eval": "a task model -> scores per language and the transfer gap",
 }
 OTHERS = {
-    "report": "run directories -> one table (Markdown, CSV)",
+    "report": "xlt report RUN ...: run directories -> one table (Markdown, CSV)",
     "check": "xlt check STAGE ...: compose and build everything, load no weights",
-    "ls": "xlt ls [GROUP]: what can be chosen",
+    "ls": "xlt ls [GROUP] [--json]: what can be chosen",
     "completion": "xlt completion bash|zsh|fish: a script to source",
 }
-EXAMPLES = """examples:
-  xlt tokenize dataset=demo run.name=first
+EXAMPLES = """\
+  xlt tokenize dataset=demo run.name=first tokenizer.vocab_size=2000
   xlt pretrain dataset=demo run.name=first model=tiny train.steps=200
+  xlt align dataset=demo run.name=first model.init_from=runs/first/pretrain
   xlt finetune dataset=sib200 dataset.root=/data/sib200 languages.source=[en] model=xlmr_base
   xlt finetune experiment=demo -m seed=1,2,3
+  xlt zero-shot-eval dataset=demo run.name=first model.init_from=runs/first/finetune
+  xlt report runs/first
   xlt pretrain --cfg job            the composed config
   xlt ls model                      the choices of a group"""
+FLAGS = """\
+  --cfg job            print the composed config (-p train: only that group; --resolve: with values for ${...})
+  --multirun, -m       one job for each of several values: -m seed=1,2,3
+  --config-dir DIR     your own dataset/, model/ ... files beside ours (or the environment variable XLT_CONF)
+  --plugin MODULE      trust a module of yours: configs may then name its classes
+  --info [WHAT]        how the config was found: defaults, defaults-tree, searchpath, plugins
+  --hydra-help         Hydra's own flags"""
 _WITH_VALUE = {
-    "-c",
-    "--cfg",
-    "-p",
-    "--package",
-    "-cp",
-    "--config-path",
-    "-cn",
-    "--config-name",
-    "-cd",
-    "--config-dir",
+    *("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
     "--experimental-rerun",
 }
+_BARE = {"-m", "--multirun", "-r", "--run", "-i", "--info", "--resolve", "--hydra-help", "--version", "-h", "--help"}
 _INFO = {"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"}
 _DISK = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.EFBIG}
 
@@ -60,7 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run `xlt ARGV`; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(argv)
+        code = _dispatch(argv)
+        sys.stdout.flush()  # a closed pipe is met here, not after the last line of Python
+        return code
     except BaseException as error:
         return report(error)
 
@@ -79,10 +84,9 @@ def report(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if isinstance(error, OSError) and error.errno in _DISK:
-        print(
-            f"xlt: {error.filename or 'a file'}: could not be written ({error.strerror}); free some space and run the same command again",
-            file=sys.stderr,
-        )
+        where = error.filename or "a file"
+        remedy = "free some space and run the same command again"
+        print(f"xlt: {where}: could not be written ({error.strerror}); {remedy}", file=sys.stderr)
         return 74
     traceback.print_exception(error)
     print("xlt: this is a fault of xlt; please report it with the lines above", file=sys.stderr)
@@ -93,28 +97,25 @@ def _dispatch(argv: list[str]) -> int:
     word, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if word in STAGES:
         return _stage(word, rest)
-    if word in ("-h", "--help", "help"):
-        print(_help())
-        return 0
+    if word == "report":
+        return importlib.import_module("xlt.stages.report").main(rest)
+    if word == "help" and rest and rest[0] in STAGES:
+        return _stage(rest[0], ["--help"])
+    if word in ("-h", "--help", "help") or (word in OTHERS and {"-h", "--help"} & set(rest)):
+        return _say(_help())
     if word == "--version":
         from importlib.metadata import version
 
-        print(f"xlt {version('xlt')}")
-        return 0
-    if word == "check":
-        return _check(rest)
-    if word == "ls":
-        return _ls(rest)
-    if word == "report":
-        return importlib.import_module("xlt.stages.report").main(rest)
-    if word == "completion":
-        return _completion(rest)
-    if word == "_complete":
-        return _complete(rest)
-    near = difflib.get_close_matches(word, [*STAGES, *OTHERS], 1)
-    raise ConfigError(
-        f"{word}: there is no such command{f'; did you mean xlt {near[0]}?' if near else ''}; there are {', '.join([*STAGES, *OTHERS])}"
-    )
+        return _say(f"xlt {version('xlt')}")
+    commands = {"check": _check, "ls": _ls, "completion": _completion, "_complete": _complete}
+    if word in commands:
+        return commands[word](rest)
+    raise ConfigError(f"{word}: there is no such command; {suggest(word, [*STAGES, *OTHERS])}")
+
+
+def _say(text: str) -> int:
+    print(text)
+    return 0
 
 
 def _help() -> str:
@@ -127,24 +128,45 @@ def _help() -> str:
             "",
             *lines,
             "",
+            "xlt STAGE --help lists the groups, their choices and the flags.",
+            "",
+            "examples:",
             EXAMPLES,
         ]
     )
 
 
 def _stage_help(stage: str, folders: list[Path]) -> str:
-    listed = [f"  {group:<12}{', '.join(paths.choices(group, folders))}" for group in paths.groups(folders)]
-    flags = "--cfg job (print the config), --multirun/-m (sweep), --config-dir DIR (your own configs), --plugin MODULE (your own classes), --info, --hydra-help"
+    width = max(shutil.get_terminal_size((100, 24)).columns, 60)
+    listed = [
+        textwrap.fill(
+            ", ".join(paths.choices(group, folders)),
+            width,
+            initial_indent=f"  {group:<12}",
+            subsequent_indent=" " * 14,
+            break_on_hyphens=False,
+        )
+        for group in paths.groups(folders)
+    ]
     return "\n".join(
         [
             f"xlt {stage}: {STAGES[stage]}",
             "",
-            "groups and their choices (group=choice; xlt ls GROUP explains them):",
+            f"usage: xlt {stage} [group=choice ...] [key=value ...] [flags]",
+            "",
+            "groups and their choices (xlt ls GROUP explains them):",
             *listed,
             "",
-            f"flags: {flags}",
+            f"keys: run.name=NAME (runs/NAME/{stage}), seed=1, and all that --cfg job prints",
             "",
-            EXAMPLES,
+            "flags:",
+            FLAGS,
+            "",
+            "examples:",
+            *(line for line in EXAMPLES.split("\n") if line.startswith(f"  xlt {stage} ")),
+            f"  xlt check {stage} dataset=demo",
+            "",
+            f"the other stages: {', '.join(s for s in STAGES if s != stage)}",
         ]
     )
 
@@ -154,8 +176,7 @@ def _stage(stage: str, argv: list[str], action: Callable | None = None) -> int:
     argv, plugins = _take(argv, "--plugin")
     folders = paths.user_dirs(argv)
     if "--help" in argv or "-h" in argv:
-        print(_stage_help(stage, folders))
-        return 0
+        return _say(_stage_help(stage, folders))
     if problems := paths.shadowed(folders):
         raise ConfigError(problems)
     if folders and not any(a.startswith(("--config-dir", "-cd")) for a in argv):
@@ -163,7 +184,7 @@ def _stage(stage: str, argv: list[str], action: Callable | None = None) -> int:
     argv = [_recipe(stage, argument, folders) for argument in argv]
     from xlt.config import compose
 
-    return compose.run(stage, _overrides_first(argv), plugins, action or _stage_function(stage), report)
+    return compose.run(stage, _overrides_first(stage, argv), plugins, action or _stage_function(stage), report)
 
 
 def _stage_function(stage: str) -> Callable:
@@ -175,7 +196,10 @@ def _stage_function(stage: str) -> Callable:
 
 def _check(argv: list[str]) -> int:
     if not argv or argv[0] not in STAGES:
-        raise ConfigError(f"check: {argv[0] if argv else 'nothing'} is not a stage; give one of {', '.join(STAGES)}")
+        named = (
+            f"{argv[0]} is not a stage; {suggest(argv[0], STAGES)}" if argv else f"give a stage: {', '.join(STAGES)}"
+        )
+        raise ConfigError(f"check: {named}")
 
     def look(cfg):
         importlib.import_module("xlt.stages.check").run(cfg)
@@ -186,18 +210,23 @@ def _check(argv: list[str]) -> int:
 
 def _recipe(stage: str, argument: str, folders: list[Path]) -> str:
     """experiment=NAME -> experiment=NAME/<stage> where NAME is a folder with one file per stage."""
-    if not argument.startswith("experiment=") or "," in argument:
+    if not argument.startswith("experiment="):
         return argument
-    name = argument.split("=", 1)[1]
+    return "experiment=" + ",".join(_recipe_file(stage, name, folders) for name in argument.split("=", 1)[1].split(","))
+
+
+def _recipe_file(stage: str, name: str, folders: list[Path]) -> str:
     for folder in [paths.conf_dir(), *folders]:
         place = folder / "experiment" / name
         if name and place.is_dir():
             if not (place / f"{stage}.yaml").is_file():
-                raise ConfigError(
-                    f"experiment: {name} has nothing for {stage}; it has {', '.join(sorted(p.stem for p in place.glob('*.yaml')))}"
-                )
-            return f"experiment={name}/{stage}"
-    return argument
+                there = ", ".join(sorted(p.stem for p in place.glob("*.yaml")))
+                raise ConfigError(f"experiment: {name} has nothing for {stage}; it has {there}")
+            return f"{name}/{stage}"
+    known = paths.choices("experiment", folders)
+    if name not in (*known, "null") and "/" not in name:
+        raise ConfigError(f"experiment: there is no {name or 'choice without a name'}; {suggest(name, known)}")
+    return name
 
 
 def _take(argv: list[str], flag: str) -> tuple[list[str], list[str]]:
@@ -216,115 +245,73 @@ def _take(argv: list[str], flag: str) -> tuple[list[str], list[str]]:
     return rest, values
 
 
-def _overrides_first(argv: list[str]) -> list[str]:
+def _overrides_first(stage: str, argv: list[str]) -> list[str]:
     """Hydra's parser takes one run of overrides only: `a=1 -m seed=1,2` becomes `a=1 seed=1,2 -m`."""
-    flags, overrides, i = [], [], 0
-    argv = ["--help" if a == "--hydra-help" else a for a in argv] if "--hydra-help" not in argv else argv
-    while i < len(argv):
-        argument = argv[i]
-        i += 1
-        (flags if argument.startswith("-") else overrides).append(argument)
-        if i < len(argv) and (argument in _WITH_VALUE or (argument in ("-i", "--info") and argv[i] in _INFO)):
-            flags.append(argv[i])
-            i += 1
-    return overrides + flags
+    flags, overrides, rest = [], [], list(argv)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        name = argument.split("=", 1)[0]
+        if name not in _WITH_VALUE | _BARE:
+            near = suggest(name, [f for f in (*_WITH_VALUE, *_BARE, "--plugin") if f.startswith("--")])
+            hint = f"{near}; " if near.startswith("did you mean") else ""
+            raise ConfigError(f"{argument}: there is no such flag; {hint}see xlt {stage} --help")
+        flags.append(argument)
+        if argument in _WITH_VALUE and not rest:
+            raise ConfigError(f"{argument}: give a value; see xlt {stage} --help")
+        if argument in ("-c", "--cfg") and rest[0] not in ("job", "hydra", "all"):
+            raise ConfigError(f"--cfg: {rest[0]} cannot be printed; give job, hydra or all")
+        if argument in _WITH_VALUE or (argument in ("-i", "--info") and rest and rest[0] in _INFO):
+            flags.append(rest.pop(0))
+    return flags if "--hydra-help" in flags else overrides + flags  # Hydra's own help knows no override of ours
 
 
 def _ls(argv: list[str]) -> int:
     folders = paths.user_dirs(argv)
-    as_json = "--json" in argv
-    named = [
-        a
-        for i, a in enumerate(argv)
-        if not a.startswith("-") and (i == 0 or argv[i - 1] not in ("--config-dir", "-cd"))
-    ]
+    named, rest = [], list(argv)
+    while rest:
+        argument = rest.pop(0)
+        if argument in ("--config-dir", "-cd"):
+            rest.pop(0)
+        elif not argument.startswith("-"):
+            named.append(argument)
+        elif argument != "--json" and not argument.startswith(("--config-dir=", "-cd=")):
+            raise ConfigError(f"{argument}: there is no such flag; there are --json and --config-dir DIR")
     known = paths.groups(folders)
     if unknown := [g for g in named if g not in known]:
-        near = difflib.get_close_matches(unknown[0], known, 1)
-        raise ConfigError(
-            f"ls: there is no group {unknown[0]}{f'; did you mean {near[0]}?' if near else ''}; there are {', '.join(known)}"
-        )
+        raise ConfigError(f"ls: there is no group {unknown[0]}; {suggest(unknown[0], known)}")
     listing = {group: paths.choices(group, folders) for group in named or known}
-    if as_json:
-        print(json.dumps(listing, indent=2, ensure_ascii=False))
-        return 0
+    if "--json" in argv:
+        return _say(json.dumps(listing, indent=2, ensure_ascii=False))
     for group, found in listing.items():
-        if not named:
+        if len(named) != 1:
             print(group)
-        width = max(map(len, found))
+        width, indent = max(map(len, found)), "" if len(named) == 1 else "  "
         for name, comment in found.items():
-            print(f"{'' if named else '  '}{name:<{width}}  {comment}")
+            print(f"{indent}{name:<{width}}  {comment}")
     return 0
 
 
-_BASH = """_xlt() {
-  local IFS=$'\\n' word="${COMP_WORDS[*]:0:COMP_CWORD+1}"
-  local line="${COMP_LINE:0:COMP_POINT}"
-  local current="${line##* }"
-  COMPREPLY=($(COMP_POINT= xlt _complete "$line"))
-  # readline breaks words at = and :, so only what follows the last break is replaced
-  if [[ "$current" == *[=:]* ]]; then
-    local head="${current%[=:]*}"
-    local cut="${current:0:${#head}+1}"
-    COMPREPLY=("${COMPREPLY[@]#"$cut"}")
-  fi
-  [[ ${#COMPREPLY[@]} -eq 1 && ( "${COMPREPLY[0]}" == *[=.] ) ]] && compopt -o nospace
-}
-complete -F _xlt xlt
-"""
-_ZSH = """#compdef xlt
-_xlt() { local -a found; found=("${(@f)$(xlt _complete "${LBUFFER}")}"); compadd -Q -S '' -- $found }
-compdef _xlt xlt
-"""
-_FISH = """complete -c xlt -f -a '(xlt _complete (commandline -cp))'
-"""
-
-
 def _completion(argv: list[str]) -> int:
-    scripts = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-    if len(argv) != 1 or argv[0] not in scripts:
-        raise ConfigError(f"completion: give one of {', '.join(scripts)}, for example: source <(xlt completion bash)")
-    print(scripts[argv[0]], end="")
+    from xlt.complete import SCRIPTS
+
+    if len(argv) != 1 or argv[0] not in SCRIPTS:
+        raise ConfigError(f"completion: give one of {', '.join(SCRIPTS)}, for example: source <(xlt completion bash)")
+    print(SCRIPTS[argv[0]], end="")
     return 0
 
 
 def _complete(argv: list[str]) -> int:
-    """Candidates for the last word of a command line, one per line."""
-    words = argv[0].split(" ") if argv else [""]
-    current, before = words[-1], [w for w in words[1:-1] if w]
-    if not before or (before[0] in ("check", "help") and len(before) == 1):
-        found = [*STAGES, *OTHERS] if not before else list(STAGES)
-    elif before[0] == "completion":
-        found = ["bash", "zsh", "fish"]
-    elif before[0] == "ls":
-        found = paths.groups(paths.user_dirs(before))
-    elif before[0] in STAGES or (before[0] == "check" and before[1] in STAGES):
-        stage, rest = (before[0], before[1:]) if before[0] in STAGES else (before[1], before[2:])
-        found = _stage_candidates(stage, rest, current)
-    else:
-        return 0
-    print("\n".join(c for c in found if c.startswith(current)))
-    return 0
-
-
-def _stage_candidates(stage: str, rest: list[str], current: str) -> list[str]:
-    folders = paths.user_dirs(rest)
-    if "=" in current:
-        group = current.split("=", 1)[0]
-        return [f"{group}={choice}" for choice in paths.choices(group, folders)]
-    groups = [f"{group}=" for group in paths.groups(folders)]
-    if "." not in current:
-        return groups + [f"{group}." for group in paths.groups(folders)]
-    from xlt.config import compose
+    """Candidates for the last word of a command line, one per line; asked by the shell, so it never complains."""
+    from xlt.complete import candidates
 
     try:
-        return compose.keys(stage, [a for a in rest if "=" in a and not a.startswith("-")], folders)
+        found = candidates(argv[0] if argv else "", list(STAGES), list(OTHERS))
     except XltError:
-        return []
-
-
-def _interrupted(error: BaseException) -> bool:
-    return isinstance(error, Interrupted | KeyboardInterrupt)
+        found = []
+    return _say("\n".join(found)) if found else 0
 
 
 if __name__ == "__main__":

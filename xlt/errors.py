@@ -5,7 +5,20 @@ An error carries its own sentence (path, value, remedy); `xlt.cli` only prints i
 
 from __future__ import annotations
 
+import difflib
 import signal
+from collections.abc import Iterable
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the one that was probably meant, else all there are."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, 1)
+    return (
+        f"did you mean {near[0]}?"
+        if near
+        else f"there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}"
+    )
 
 
 class XltError(Exception):

@@ -7,16 +7,18 @@ Only targets inside xlt, or in a module that the user named with --plugin, are b
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
+import os
+import sys
+import typing
 from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xlt.config import rules, schema
-from xlt.errors import ConfigError, XltError
+from xlt.config import messages, rules, schema
+from xlt.errors import ConfigError, XltError, suggest
 
 CLOSED = {
     "run": schema.Run,
@@ -49,6 +51,8 @@ class StageRun:
 
 def trust(module: str) -> None:
     """Import a user's module and let configs name its classes (--plugin). ConfigError if it cannot be imported."""
+    if os.getcwd() not in sys.path:  # an installed command does not search where it is called
+        sys.path.append(os.getcwd())
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -63,18 +67,18 @@ def build_stage(cfg: DictConfig) -> StageRun:
     problems: list[str] = []
     unknown = [key for key in cfg if key not in {f.name for f in dataclasses.fields(schema.StageConfig)}]
     problems += [
-        f"{key}: there is no such group or key{_near(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown
+        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown
     ]
+    problems += _missing(OmegaConf.to_container(cfg))
     try:
         resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False, enum_to_str=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_sentence(error)) from error
-    problems += [f"{path}: has no value; give {path}=..." for path in _missing(resolved)]
+    except OmegaConfBaseException as error:  # what has no value cannot be referred to either
+        raise ConfigError(problems or f"{error.full_key}: {messages.plain(_reason(error))}") from error
     problems += _booleans_as_languages(resolved)
     closed = {name: _closed(name, cls, resolved.get(name), problems) for name, cls in CLOSED.items()}
     built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
     if not problems:
-        problems += rules.check(resolved["stage"], **closed)
+        problems += rules.check(**closed) + rules.fits(resolved["stage"], **built)
     if problems:
         raise ConfigError(problems)
     return StageRun(stage=resolved["stage"], seed=resolved["seed"], resolved=resolved, **closed, **built)
@@ -105,7 +109,7 @@ def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     before = len(problems)
     problems += [
-        f"{path}.{key}: {cls.__name__} has no such field{_near(key, fields)}"
+        f"{path}.{key}: {cls.__name__} has no such field; {suggest(key, fields)}"
         for key in node
         if key not in fields and key != "_target_"
     ]
@@ -120,7 +124,7 @@ def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
         try:
             plain[key] = _typed(cls, fields[key], value)
         except OmegaConfBaseException as error:
-            problems.append(f"{path}.{key}: {_reason(error)}")
+            problems.append(f"{path}.{key}: {messages.plain(_reason(error))}")
     if len(problems) > before:
         return None
     try:
@@ -152,20 +156,18 @@ def _holds_built(value: Any) -> bool:
 
 def _typed(cls: type, field: dataclasses.Field, value: Any) -> Any:
     """The value as the field's type, by OmegaConf's rules, as plain Python."""
-    import typing
-
     hint = typing.get_type_hints(cls)[field.name]
     one = dataclasses.make_dataclass("One", [(field.name, hint)])
     merged = OmegaConf.merge(OmegaConf.structured(one), {field.name: value})
-    typed = OmegaConf.to_container(merged)[field.name]
-    return typed
+    return OmegaConf.to_container(merged)[field.name]
 
 
 def _target(name: str, path: str) -> type:
     module, _, attribute = str(name).rpartition(".")
     if not any(module == t or module.startswith(t + ".") for t in _trusted):
         raise ConfigError(
-            f"{path}._target_: {name} is outside xlt; pass --plugin {module.split('.')[0] or name} to trust it"
+            f"{path}._target_: {name} is outside xlt, and only code that you trust may be run; if it is yours, pass "
+            f"--plugin {module or name}"
         )
     try:
         cls = getattr(importlib.import_module(module), attribute)
@@ -181,21 +183,24 @@ def _target(name: str, path: str) -> type:
 def _closed(name: str, cls: type, values: dict | None, problems: list[str]) -> Any:
     known = [f.name for f in dataclasses.fields(cls)]
     values = values or {}
-    problems += [f"{name}.{key}: there is no such key{_near(key, known)}" for key in values if key not in known]
+    problems += [f"{name}.{key}: there is no such key; {suggest(key, known)}" for key in values if key not in known]
     typed = {}
     for f in dataclasses.fields(cls):
         if f.name in values:
             try:
                 typed[f.name] = _typed(cls, f, values[f.name])
             except OmegaConfBaseException as error:
-                problems.append(f"{name}.{f.name}: {_reason(error)}")
+                problems.append(f"{name}.{f.name}: {messages.plain(_reason(error))}")
     return cls(**typed)
 
 
 def _missing(node: Any, prefix: str = "") -> list[str]:
+    """A sentence for each key without value, one for a group of which nothing has any."""
     if isinstance(node, dict):
+        if prefix in CLOSED and all(value == "???" for value in node.values()):
+            return [f"{prefix}: nothing is chosen; choose one with {prefix}=NAME (xlt ls {prefix})"]
         return [p for key, value in node.items() for p in _missing(value, f"{prefix}.{key}" if prefix else str(key))]
-    return [prefix] if node == "???" else []
+    return [f"{prefix}: has no value; give {prefix}=..."] if node == "???" else []
 
 
 def _booleans_as_languages(resolved: dict) -> list[str]:
@@ -209,15 +214,5 @@ def _booleans_as_languages(resolved: dict) -> list[str]:
     ]
 
 
-def _near(key: str, known) -> str:
-    near = difflib.get_close_matches(str(key), list(known), 1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-
-
 def _reason(error: OmegaConfBaseException) -> str:
     return str(error.msg or error).splitlines()[0]
-
-
-def _sentence(error: OmegaConfBaseException) -> str:
-    path = getattr(error, "full_key", None)
-    return f"{path}: {_reason(error)}" if path else _reason(error)

@@ -1,8 +1,7 @@
-"""Hydra: composing a stage's config, running one job or a sweep of them, and turning its exceptions into sentences."""
+"""Hydra: composing a stage's config, and running one job or a sweep of them. What it raises becomes sentences in `xlt.config.messages`."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -10,17 +9,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from xlt.config import paths, schema
+from xlt.config import messages, paths, schema
 from xlt.config.build import build_stage, trust
-from xlt.errors import ConfigError, Interrupted, XltError
+from xlt.errors import ConfigError, Interrupted
 from xlt.run import Finished
+
+REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
+
+
+class JobFailed(Exception):
+    """A job of a sweep failed in another process, where its error was printed; carries its exit code here."""
 
 
 def run(
@@ -32,6 +39,7 @@ def run(
     """
     _register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of Hydra's own report
+    home, swept = os.getpid(), _swept(argv)
     codes: list[int] = []
     failure: list[Exception] = []
 
@@ -39,67 +47,76 @@ def run(
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             if sweep:
-                _name_job(cfg, list(HydraConfig.get().overrides.task))
+                _name_job(cfg, HydraConfig.get(), swept)
+            if cfg.stage != stage:
+                raise ConfigError(f"stage: {cfg.stage} is not what was called; run xlt {cfg.stage} instead")
             return function(build_stage(cfg))
         except Finished as finished:
             print(finished)
         except Exception as error:
             if sweep and isinstance(error, Interrupted):
                 raise
-            if sweep:
-                codes.append(report(error))
-            else:
+            if not sweep:
                 failure.append(error)  # raised below: through Hydra it would print a line of its own first
+            elif os.getpid() == home:
+                codes.append(report(error))
+            else:  # a launcher's worker: only what is raised there is seen here
+                raise JobFailed(report(error)) from None
         return None
 
-    before = sys.argv
+    if wrong := messages.no_choices(_overrides(argv), paths.groups(paths.user_dirs(argv))):
+        raise ConfigError(wrong)
+    refused, before = None, sys.argv
     sys.argv = [f"xlt {stage}", *argv]
     try:
         for module in plugins:
             trust(module)
         hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name=stage)(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(sentence(error, stage)) from error
+    except JobFailed as failed:
+        return failed.args[0]
+    except REFUSALS as error:
+        refused = error
     finally:
         sys.argv = before
+    if refused is not None:
+        raise ConfigError(problems(refused, stage, _overrides(argv), paths.user_dirs(argv))) from refused
     if failure:
         raise failure[0]
     return next((code for code in codes if code), 0)
 
 
-def keys(stage: str, overrides: list[str], folders: list[Path]) -> list[str]:
-    """Every key path of a stage's composed config, for completion."""
-    from hydra import compose, initialize_config_dir
+def problems(error: Exception, stage: str, overrides: list[str], folders: list[Path]) -> list[str]:
+    """A sentence for `error`, and for whatever else is wrong: Hydra stops at the first, so what is to blame is left out and the rest composed."""
+    refused, left_out, cfg = [error], set(), None
+    while cfg is None and (path := messages.culprit(refused[-1])) not in left_out | {None}:
+        left_out.add(path)
+        overrides = [o for o in overrides if not f"{messages.key_of(o)}.".startswith(f"{path}.") and not _is_sweep(o)]
+        try:
+            cfg = compose(stage, overrides, folders)
+        except REFUSALS as more:
+            refused.append(more)
+    known = [] if cfg is None else _paths(OmegaConf.to_container(cfg))
+    found = [messages.sentence(e, stage, folders, known) for e in refused]
+    try:
+        if cfg is not None:
+            build_stage(cfg)
+    except ConfigError as more:
+        # of a choice that was left out, the default stands in its place: what is said of that would mislead
+        found += [p for p in more.problems if p.split(":")[0].split(".")[0] not in left_out]
+    return list(dict.fromkeys(found))
 
+
+def compose(stage: str, overrides: list[str], folders: list[Path]) -> DictConfig:
+    """The config of a stage, not yet built."""
     _register()
     search = [f"hydra.searchpath=[{','.join(f'file://{f.resolve()}' for f in folders)}]"] if folders else []
-    try:
-        with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-            cfg = compose(stage, [*overrides, *search])
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from error
-    return [f"{path}=" for path in _paths(OmegaConf.to_container(cfg))]
+    with hydra.initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+        return hydra.compose(stage, [*overrides, *search])
 
 
-def _register() -> None:
-    ConfigStore.instance().store(name="_schema", node=schema.StageConfig)
-
-
-def _name_job(cfg: DictConfig, overrides: list[str]) -> None:
-    """A job of a sweep gets a run directory of its own, named by what it overrides, unless the sweep names it."""
-    swept = [o for o in overrides if _is_swept(o)]
-    if not swept or any(o.startswith(("run.name=", "run.dir=", "run.root=")) for o in swept):
-        return
-    suffix = ",".join(re.sub(r"[^\w=.,+-]", "_", o) for o in swept)
-    with open_dict(cfg):
-        cfg.run.name = f"{cfg.run.name}/{suffix}"
-
-
-def _is_swept(override: str) -> bool:
-    """Whether the sweep's own command line gave this key several values (the job sees one of them)."""
-    key = override.split("=", 1)[0]
-    given = [a.split("=", 1)[1] for a in sys.argv[1:] if a.split("=", 1)[0] == key]
-    return bool(given) and given[-1] != override.split("=", 1)[1]
+def keys(stage: str, overrides: list[str], folders: list[Path]) -> list[str]:
+    """Every key path of a stage's composed config."""
+    return _paths(OmegaConf.to_container(compose(stage, overrides, folders)))
 
 
 def _paths(node, prefix: str = "") -> list[str]:
@@ -108,59 +125,38 @@ def _paths(node, prefix: str = "") -> list[str]:
     return [prefix]
 
 
-def sentence(error: Exception, stage: str) -> str:
-    """One sentence for an exception of Hydra or OmegaConf: path, what is wrong, remedy."""
-    chain, seen = [], error
-    while seen is not None:
-        chain.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
-    text = "\n".join(chain)
-    if match := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(match[1], stage)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        group, name = match.groups()
-        options = list(paths.choices(group, paths.user_dirs(sys.argv)))
-        near = difflib.get_close_matches(name, options, 1)
-        return f"{group}: there is no {name}; {f'did you mean {near[0]}? ' if near else ''}there are {', '.join(options) or 'none'}"
-    if match := re.search(r"Error parsing override '([^']+)'", text):
-        return f"{match[1]}: this is not an override that Hydra can read; write key=value, and quote values that hold = , : or blanks: 'key=\"a,b\"'"
-    if match := re.search(r"Ambiguous value for argument '([^'=]+)=", text):
-        return f"{match[1]}: several values need a sweep; add --multirun, or quote the value"
-    if match := re.search(r"full_key: (\S+)", text):
-        reason = next(
-            (
-                line
-                for c in chain
-                for line in c.splitlines()
-                if re.search(r"could not be|Invalid value|not in|is not|Incompatible|Unsupported", line)
-            ),
-            chain[0].splitlines()[0],
-        )
-        if "not in '" in reason:
-            return _unknown_key(match[1], stage)
-        return f"{match[1]}: {reason[0].lower()}{reason[1:]}"
-    if match := re.search(r"You must specify '([^']+)'|Could not override '([^']+)'", text):
-        return f"{match[1] or match[2]}: choose one; see xlt ls {match[1] or match[2]}"
-    return " ".join(chain[0].split())
+def _register() -> None:
+    ConfigStore.instance().store(name="_schema", node=schema.StageConfig)
 
 
-def _unknown_key(path: str, stage: str) -> str:
+def _overrides(argv: list[str]) -> list[str]:
+    """The overrides of a command line whose flags come last."""
+    end = next((i for i, a in enumerate(argv) if a.startswith("-")), len(argv))
+    return argv[:end]
+
+
+def _is_sweep(override: str) -> bool:
     try:
-        known = [k.rstrip("=") for k in keys(stage, [], [])]
-    except XltError:
-        known = []
-    names = sorted({".".join(k.split(".")[: path.count(".") + 1]) for k in known})
-    near = difflib.get_close_matches(path, names, 1)
-    parent = path.rpartition(".")[0]
-    inside = [k.rpartition(".")[2] for k in names if k.rpartition(".")[0] == parent]
-    hint = (
-        f"did you mean {near[0]}?"
-        if near
-        else f"{parent or 'a config'} has {', '.join(inside)}"
-        if inside
-        else f"see xlt {stage} --cfg job"
-    )
-    return f"{path}: there is no such key; {hint}"
+        return OverridesParser.create().parse_override(override).is_sweep_override()
+    except HydraException:
+        return False
 
 
-__all__ = ["keys", "run", "sentence"]
+def _swept(argv: list[str]) -> set[str]:
+    """The keys that are given several values."""
+    return {messages.key_of(o) for o in _overrides(argv) if _is_sweep(o)}
+
+
+def _name_job(cfg: DictConfig, job: DictConfig, swept: set[str]) -> None:
+    """A job of a sweep gets a run directory of its own, named by what it overrides, unless the sweep itself names it."""
+    # Hydra's record of a sweep lies in the way of run directories, and config.yaml and manifest.json of each job say more
+    (Path(job.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
+    swept = swept | set(job.sweeper.get("params") or {})
+    own = [o for o in job.overrides.task if messages.key_of(o) in swept]
+    print(f"job {job.job.num + 1}: {' '.join(own)}", flush=True)
+    if not own or swept & {"run.name", "run.dir"}:
+        return
+    suffix = ",".join(re.sub(r"[^\w=.,+-]", "_", o) for o in own)
+    named = "${run.name}" in OmegaConf.to_container(cfg.run)["dir"]
+    with open_dict(cfg):
+        cfg.run["name" if named else "dir"] += f"/{suffix}"

@@ -22,19 +22,21 @@ def conf_dir() -> Path:
 
 
 def user_dirs(argv: list[str]) -> list[Path]:
-    """Folders given by --config-dir (or -cd) and by the environment variable XLT_CONF. ConfigError if one is missing."""
-    named = []
+    """The folder given by --config-dir (or -cd), else by the environment variable XLT_CONF; [] if none is. ConfigError if it is missing."""
+    named, source = [], "--config-dir"
     for flag, value in zip(argv, [*argv[1:], ""], strict=False):
         if flag in ("--config-dir", "-cd"):
             named.append(value)
         elif flag.startswith(("--config-dir=", "-cd=")):
             named.append(flag.split("=", 1)[1])
     if os.environ.get("XLT_CONF") and not named:
-        named.append(os.environ["XLT_CONF"])
+        named, source = [os.environ["XLT_CONF"]], "XLT_CONF"
+    if len(named) > 1:  # Hydra takes the last one only
+        raise ConfigError(f"--config-dir: given twice ({', '.join(named)}); put your files into one folder")
     for name in named:
         if not Path(name).is_dir():
             raise ConfigError(
-                f"--config-dir: {name} is not a folder; give the folder that holds your dataset/, model/ ... files"
+                f"{source}: {name or 'nothing'} is not a folder; give the folder that holds your dataset/, model/ ... files"
             )
     return [Path(name) for name in named]
 

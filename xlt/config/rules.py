@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xlt import languages as registry
 from xlt.config import schema
 from xlt.errors import ConfigError
@@ -22,20 +24,25 @@ _SHARES = ("alpha", "beta1", "beta2")
 
 
 def check(
-    stage: str,
     run: schema.Run,
     languages: schema.Languages,
     train: schema.Train,
     hardware: schema.Hardware,
     tracking: schema.Tracking,
 ) -> list[str]:
-    """All broken rules."""
+    """All broken rules on values."""
     problems = [
-        f"train.{name}: {getattr(train, name)} is not above 0" for name in _POSITIVE if getattr(train, name) <= 0
+        f"train.{name}: {getattr(train, name)} is not above 0; give a larger one"
+        for name in _POSITIVE
+        if getattr(train, name) <= 0
     ]
-    problems += [f"train.{name}: {getattr(train, name)} is below 0" for name in _FROM_ZERO if getattr(train, name) < 0]
     problems += [
-        f"train.{name}: {getattr(train, name)} is not in [0, 1]"
+        f"train.{name}: {getattr(train, name)} is below 0; give 0 or more"
+        for name in _FROM_ZERO
+        if getattr(train, name) < 0
+    ]
+    problems += [
+        f"train.{name}: {getattr(train, name)} is not in [0, 1]; give a share"
         for name in _SHARES
         if not 0 <= getattr(train, name) <= 1
     ]
@@ -54,6 +61,39 @@ def check(
             f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere"
         )
     return problems + _language_codes(languages)
+
+
+VIEWS = {
+    "pretrain": ("text", "parallel"),
+    "align": ("parallel", "dictionary", "text"),
+    "finetune": ("classification", "tagging", "qa", "retrieval"),
+}  # what an objective may read to be one of the stage
+
+
+def fits(stage: str, dataset: Any, tokenizer: Any, model: Any, objective: Any) -> list[str]:
+    """Choices that are right in themselves but not for this stage."""
+    problems = []
+    learns = hasattr(tokenizer, "vocab_size")
+    if stage == "tokenize" and not learns:
+        problems.append(
+            "tokenizer: this one exists already, and xlt tokenize learns one; choose tokenizer=unigram or bpe"
+        )
+    if stage != "tokenize" and learns:
+        problems.append(
+            f"tokenizer: xlt {stage} learns none; run xlt tokenize first, then choose tokenizer=pretrained and tokenizer.path=DIR"
+        )
+    if stage != "tokenize" and model is None:
+        problems.append(f"model: xlt {stage} needs one; choose one with model=NAME (xlt ls model)")
+    if dataset is None:
+        problems.append(f"dataset: xlt {stage} needs one; choose one with dataset=NAME (xlt ls dataset)")
+    if stage in VIEWS and getattr(objective, "view", None) not in VIEWS[stage]:
+        what = f"{type(objective).__name__} reads {objective.view}" if objective is not None else "none is chosen"
+        problems.append(f"objective: {what}, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective")
+    if stage != "align" and hasattr(objective, "solve"):
+        problems.append(
+            f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
+        )
+    return problems
 
 
 def _language_codes(languages: schema.Languages) -> list[str]:

@@ -6,8 +6,16 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 from xlt.models.build import load_config, locate
-from xlt.stages.setup import tokenizer_of
+from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.training.progress import Screen
+
+ASKED = {
+    "tokenize": ("train", "train"),
+    "pretrain": ("train", "train"),
+    "align": ("train", "train"),
+    "finetune": ("source", "train"),
+    "zero-shot-eval": ("target", "test"),
+}  # stage -> whose languages it reads, of which split
 
 
 def run(cfg) -> None:
@@ -18,11 +26,12 @@ def run(cfg) -> None:
         raise ConfigError(
             f"dataset: {cfg.dataset.name} has no {view} view, which this objective reads (it has {', '.join(cfg.dataset.views())})"
         )
-    if getattr(cfg.dataset, "root", "") is None:
+    if getattr(cfg.dataset, "root", "") is None and getattr(cfg.dataset, "hub", None) is not None:
         screen.say(f"dataset {cfg.dataset.name}: dataset.root is null, so it would come from the hub; not checked")
     else:
-        offered = cfg.dataset.languages(view)
-        screen.say(f"dataset {cfg.dataset.name}: {view} in {len(offered)} languages or pairs: {', '.join(offered)}")
+        key, split = ASKED[cfg.stage]
+        found = choose_languages(getattr(cfg.languages, key), cfg.dataset, view, split, f"languages.{key}")
+        screen.say(f"dataset {cfg.dataset.name}: {view}, {split} in {', '.join(found)}")
     if cfg.model is None or cfg.stage == "tokenize":
         return
     if cfg.model.init_from is not None and not Path(cfg.model.init_from).exists():

@@ -26,12 +26,17 @@ def tokenizer_of(cfg):
         return load(cfg.tokenizer.path)
     if cfg.model.init_from is not None:
         return load(cfg.model.init_from)
-    made = Path(cfg.run.root) / cfg.run.name / "tokenize"
-    if not made.is_dir():
-        raise ConfigError(
-            f"tokenizer.path: none is given and {made} does not exist; run `xlt tokenize run.name={cfg.run.name}` first, or give tokenizer.path=DIR"
-        )
-    return load(str(made))
+    names = [
+        Path(cfg.run.name),
+        *Path(cfg.run.name).parents,
+    ]  # jobs of a sweep, NAME/seed=1, share the tokenizer of NAME
+    for name in names[:-1]:
+        if (made := Path(cfg.run.root) / name / "tokenize").is_dir():
+            return load(str(made))
+    missing = Path(cfg.run.root) / names[-2] / "tokenize"
+    raise ConfigError(
+        f"tokenizer.path: none is given and {missing} does not exist; run `xlt tokenize run.name={names[-2]}` first, or give tokenizer.path=DIR"
+    )
 
 
 def accelerator_of(cfg):
