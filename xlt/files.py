@@ -6,9 +6,11 @@ Disk errors become StorageError with the sizes a user needs. What the files mean
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from pathlib import Path
 from xlt.errors import StorageError
 
 MANIFEST = "MANIFEST.json"
+_BEFORE = ".before-"
 
 
 def sha256(path: Path) -> str:
@@ -30,11 +33,14 @@ def write_text(path: Path, text: str) -> None:
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        try:
+            with open(aside, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: dict) -> None:
@@ -43,11 +49,14 @@ def write_json(path: Path, value: dict) -> None:
 
 
 def write_folder(place: Path, fill: Callable[[Path], None]) -> None:
-    """Make the folder `place` with what `fill` writes into it, and a manifest; replaces what was there."""
-    aside = place.with_name(f".tmp-{place.name}-{os.getpid()}")
+    """Make the folder `place` with what `fill` writes into it, and a manifest; replaces what was there.
+
+    One writer per `place` at a time, which the lock of the run directory sees to.
+    """
+    aside, before = place.with_name(f".tmp-{place.name}-{os.getpid()}"), place.with_name(f"{_BEFORE}{place.name}")
     with disk(place):
+        remove_leftovers(place.parent, place.name)
         try:
-            shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
             fill(aside)
             files = {}
@@ -57,10 +66,13 @@ def write_folder(place: Path, fill: Callable[[Path], None]) -> None:
             (aside / MANIFEST).write_text(json.dumps({"files": files}, indent=2, sort_keys=True) + "\n")
             _flush(aside / MANIFEST)
             _flush(aside)
-            if place.exists():
-                shutil.rmtree(place)
+            if (
+                place.exists()
+            ):  # a folder cannot be replaced in one step: killed between these two, the old one is put back
+                os.rename(place, before)
             os.rename(aside, place)
             _flush(place.parent)
+            shutil.rmtree(before, ignore_errors=True)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -84,10 +96,15 @@ def verify(place: Path) -> str | None:
     return None
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what writers that were killed left aside."""
-    for path in folder.glob(".tmp-*"):
-        shutil.rmtree(path, ignore_errors=True)
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Tidy up after writers of folders in `folder` that were killed (name: of this one only): what was half written goes, and what was
+    about to be replaced comes back."""
+    for old in folder.glob(f"{_BEFORE}{glob.escape(name or '')}{'' if name else '*'}"):
+        if not (place := old.with_name(old.name.removeprefix(_BEFORE))).exists():
+            os.rename(old, place)
+        shutil.rmtree(old, ignore_errors=True)
+    for half in folder.glob(f".tmp-{glob.escape(name) + '-' if name else ''}*"):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 @contextmanager
@@ -99,9 +116,9 @@ def disk(path: Path) -> Iterator[None]:
         raise storage_error(path, error) from error
     except Exception as error:
         # safetensors and tokenizers wrap the system's error in their own type and keep only its text
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise storage_error(path, OSError(errno.ENOSPC, "No space left on device")) from error
-        raise
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise storage_error(path, OSError(int(number[1]), os.strerror(int(number[1])))) from error
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

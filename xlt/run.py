@@ -22,9 +22,11 @@ import yaml
 
 from xlt import files
 from xlt.errors import CannotResume, RunInUse
+from xlt.tokenization.load import resolve
 
 SCHEMA = 1
 _SPEED_ONLY = ("hardware", "tracking", "run")  # groups that may differ between two halves of a run
+_ASKED = ("manifest.json", "config.yaml")  # written before any work is done
 _PACKAGES = ("xlt", "torch", "transformers", "tokenizers", "sentencepiece", "numpy", "accelerate")
 
 
@@ -51,7 +53,7 @@ class RunDirectory:
         if asked.exists():
             differences = run._differences(yaml.safe_load(asked.read_text(encoding="utf-8")))
             finished = (run.path / "metrics.json").exists()
-            if overwrite and (differences or finished):
+            if overwrite or not run._begun():
                 run._clear()
             elif differences:
                 raise CannotResume(
@@ -73,12 +75,12 @@ class RunDirectory:
         with files.disk(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._handle = open(self.path / ".lock", "w")  # noqa: SIM115  held until the process ends
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunInUse(
-                f"{self.path}: another process is working there; wait for it, or give another run.name"
-            ) from error
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:  # any other error: a file system without locks
+                raise RunInUse(
+                    f"{self.path}: another process is working there; wait for it, or give another run.name"
+                ) from error
 
     def _differences(self, before: dict) -> list[str]:
         return [
@@ -87,10 +89,17 @@ class RunDirectory:
             if key.split(".")[0] not in _SPEED_ONLY
         ]
 
+    def _begun(self) -> bool:
+        """Whether anything was made here yet: a run refused for a mistake in its config leaves only what was asked."""
+        return any(p.name not in _ASKED and not p.name.startswith(".") for p in self.path.iterdir())
+
     def _clear(self) -> None:
-        for inside in self.path.iterdir():
-            if inside.name != ".lock":
-                shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
+        """Killed on the way, what is left neither looks finished nor loses what says whose it is: metrics.json goes first, config.yaml last."""
+        first_and_last = {"metrics.json": 0, **{name: 2 + i for i, name in enumerate(_ASKED)}}
+        with files.disk(self.path):
+            for inside in sorted(self.path.iterdir(), key=lambda p: first_and_last.get(p.name, 1)):
+                if inside.name != ".lock":
+                    shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
 
     def record(self, lineage: dict) -> None:
         """Write manifest.json: hashes of what went in. CannotResume if an interrupted run had other data, tokenizer or parent."""
@@ -135,11 +144,18 @@ def digest(value) -> str:
 
 
 def parent_lineage(init_from: str | None) -> dict | None:
-    """Where weights came from: the name, and the hash of the manifest of its files if it is a folder of ours."""
+    """Where weights came from: the name, and a hash of its files (None for a name of the hub)."""
     if init_from is None:
         return None
-    manifest = Path(init_from) / "model" / files.MANIFEST
-    return {"init_from": init_from, "files": files.sha256(manifest) if manifest.is_file() else None}
+    place = Path(resolve(init_from))
+    manifest = place / files.MANIFEST
+    if manifest.is_file():
+        content = files.sha256(manifest)
+    elif place.is_dir():
+        content = digest({p.name: files.sha256(p) for p in place.iterdir() if p.is_file()})
+    else:
+        content = None
+    return {"init_from": init_from, "files": content}
 
 
 def versions() -> dict[str, str]:
@@ -162,7 +178,12 @@ def _git_revision() -> str | None:
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
-    answer = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:  # a checkout on a machine without git
+        return None
     return answer.stdout.strip() or None
 
 

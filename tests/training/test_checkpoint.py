@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xlt import files
-from xlt.errors import CannotResume
+from xlt.errors import CannotResume, StorageError
 from xlt.training.checkpoint import MOMENTS, WEIGHTS, Checkpoints
 from xlt.training.optimizer import adamw
 
@@ -97,3 +97,44 @@ def test_what_a_killed_writer_left_is_removed(saved):
     (checkpoints.folder / ".tmp-step-00000004-1").mkdir()
     assert checkpoints.newest() == 3
     assert not list(checkpoints.folder.glob(".tmp-*"))
+
+
+def test_none_whole_stays_an_error_at_the_next_try(saved):
+    checkpoints, *_ = saved
+    for step in checkpoints.steps():
+        flip(checkpoints.path(step) / WEIGHTS)
+    for _ in range(2):
+        with pytest.raises(CannotResume):
+            checkpoints.newest()
+
+
+def test_a_damaged_chosen_one_is_noticed_before_hours_are_spent(tmp_path):
+    said = []
+    checkpoints = Checkpoints(tmp_path, keep=2, say=said.append)
+    model, optimizer = model_and_optimizer()
+    for step in range(1, 6):
+        checkpoints.save(step, model, optimizer, {"best_step": 1}, chosen=1)
+    flip(checkpoints.path(1) / WEIGHTS)
+    with pytest.raises(CannotResume, match="none of its 3 checkpoints is whole"):
+        checkpoints.newest()
+    assert "the chosen checkpoint step-00000001 cannot be used" in said[0]
+
+
+def test_the_old_stay_where_the_new_one_cannot_be_written(saved, monkeypatch):
+    checkpoints, model, optimizer, _ = saved
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(StorageError, match="MB are free there"):
+        checkpoints.save(4, model, optimizer, {"step": 4}, chosen=None)
+    assert checkpoints.steps() == [2, 3] and checkpoints.newest() == 3
+    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["step-00000002", "step-00000003"]
+
+
+def test_a_checkpoint_damaged_after_the_start_is_not_loaded(saved):
+    checkpoints, model, *_ = saved
+    flip(checkpoints.path(2) / WEIGHTS)
+    with pytest.raises(CannotResume, match="is damaged"):
+        checkpoints.load(2, model, None)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xlt import noise, signals
+from xlt import files, noise, signals
 from xlt.errors import DataError
 from xlt.types import Dataset, Rows
 
@@ -104,9 +104,10 @@ def encode(
         json.dumps([FORMAT, fingerprint, view, language, split, tokenizer_hash]).encode()
     ).hexdigest()[:32]
     place = cache / "encoded" / name
-    if not (place / "meta.json").is_file():
-        _build(place, dataset.rows(view, language, split), texts, tokenizer)
-    meta = json.loads((place / "meta.json").read_text())
+    if (meta := _whole(place)) is None:
+        with files.disk(place):
+            _build(place, dataset.rows(view, language, split), texts, tokenizer)
+        meta = json.loads((place / "meta.json").read_text())
     if meta["rows"] == 0:
         raise DataError(
             f"dataset {dataset.name}: language {language}, split {split} has no rows; check dataset.root, or leave the language out"
@@ -125,6 +126,20 @@ def encode(
     )
 
 
+def _whole(place: Path) -> dict | None:
+    """What is known of a table in the cache; None if it is not there or its files do not have the sizes they should have."""
+    try:
+        meta = json.loads((place / "meta.json").read_text())
+        sizes = {
+            "tokens.bin": meta["tokens"] * np.dtype(meta["dtype"]).itemsize,
+            "offsets.bin": (meta["rows"] * meta["segments"] + 1) * 8,
+            "labels.bin": meta["rows"] * 4 if meta["labels"] else 0,
+        }
+        return meta if all((place / name).stat().st_size == size for name, size in sizes.items()) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str, ...]], tokenizer) -> None:
     dtype = np.uint16 if len(tokenizer) <= 2**16 else np.int32
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +151,7 @@ def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str,
             open(aside / "offsets.bin", "wb") as offsets,
             open(aside / "labels.bin", "wb") as labels,
         ):
-            np.zeros(1, np.int64).tofile(offsets)
+            offsets.write(np.zeros(1, np.int64).tobytes())
             while chunk := list(islice(rows, CHUNK)):
                 signals.stop_if_requested("while encoding text; nothing was lost, run the same command again")
                 parts = [texts(row) for row in chunk]
@@ -148,10 +163,12 @@ def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str,
                     verbose=False,
                 )["input_ids"]
                 lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-                np.fromiter((i for row in ids for i in row), dtype, int(lengths.sum())).tofile(tokens)
-                (end + np.cumsum(lengths)).tofile(offsets)
+                tokens.write(np.fromiter((i for row in ids for i in row), dtype, int(lengths.sum())).tobytes())
+                offsets.write((end + np.cumsum(lengths)).tobytes())  # tofile would hide why a disk refuses
                 if "label" in chunk[0]:
-                    np.array([names.setdefault(row["label"], len(names)) for row in chunk], np.int32).tofile(labels)
+                    labels.write(
+                        np.array([names.setdefault(row["label"], len(names)) for row in chunk], np.int32).tobytes()
+                    )
                 count, end = count + len(chunk), end + int(lengths.sum())
         meta = {
             "rows": count,
@@ -161,10 +178,12 @@ def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str,
             "labels": list(names) or None,
         }
         (aside / "meta.json").write_text(json.dumps(meta))
+        if _whole(place) is None:
+            shutil.rmtree(place, ignore_errors=True)
         try:
             os.rename(aside, place)
         except OSError:
-            if not (place / "meta.json").is_file():  # else another process was first with the same table
+            if _whole(place) is None:  # else another process was first with the same table
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)

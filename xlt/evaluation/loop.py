@@ -9,6 +9,7 @@ import torch
 
 from xlt import signals
 from xlt.data.encode import Table, gather
+from xlt.errors import NonFinite
 from xlt.types import Objective
 from xlt.vocabulary import Vocabulary
 
@@ -27,7 +28,10 @@ def predict(
     accelerator,
     rows: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Outputs of `objective.predict` for the first `rows` rows (None: all). budget: padded tokens per forward pass."""
+    """Outputs of `objective.predict` for the first `rows` rows (None: all). budget: padded tokens per forward pass.
+
+    NonFinite if an output is not a number: argmax over NaN would be scored as if it were a prediction.
+    """
     model.eval()
     chosen = np.arange(len(table) if rows is None else min(rows, len(table)))
     lengths = objective.row_length(table.lengths[chosen], vocabulary, max_length)
@@ -42,7 +46,13 @@ def predict(
             parts.setdefault(name, []).append(output.cpu().numpy())
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    return {name: np.concatenate(outputs)[back] for name, outputs in parts.items()}
+    joined = {name: np.concatenate(outputs)[back] for name, outputs in parts.items()}
+    if broken := [name for name, output in joined.items() if not np.isfinite(output).all()]:
+        raise NonFinite(
+            f"{table.dataset}, {table.language}, {table.split}: the model's {broken[0]} are NaN or infinite, so no score would mean anything; "
+            "its weights have run away: train it with a lower train.learning_rate or more train.warmup"
+        )
+    return joined
 
 
 def _budgeted(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from xlt.errors import ConfigError, DataError
 from xlt.files import verify
+from xlt.models.pooling import masked_lm_head
 from xlt.tokenization.load import looks_local, resolve
 
 HEADS_FILE, TASK_FILE = "heads.safetensors", "xlt.json"
@@ -183,13 +184,42 @@ def build(
     if place is None:
         backbone = auto.from_config(config, **options)
     else:
-        backbone = auto.from_pretrained(place, dtype=torch.float32, **options)
+        backbone = _pretrained(auto, place, options, node.init_from, type(objective).__name__)
+    if head == "masked-lm":
+        masked_lm_head(backbone)  # a head of unknown shape is refused before training
     torch.manual_seed(seed)
     heads = objective.modules(backbone.config.hidden_size, labels)
     model = TransferModel(backbone, heads, {"labels": labels})
     if load_heads and heads:
         _load_heads(model, place)
     return model
+
+
+def _pretrained(auto, place: str, options: dict, init_from: str, objective: str):
+    from safetensors import SafetensorError
+
+    try:
+        return auto.from_pretrained(place, dtype=torch.float32, **options)
+    except ValueError as error:
+        if "Unrecognized configuration class" not in str(error):
+            raise
+        raise ConfigError(
+            f"model.init_from: {init_from} cannot be loaded as {auto.__name__}, which {objective} needs: its architecture has no such head; "
+            "take an encoder such as XLM-R, or another objective"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"model.init_from: the weights of {init_from} could not be read ({str(error).splitlines()[0]}); get that checkpoint anew"
+        ) from error
+
+
+def max_tokens(model: TransferModel) -> int | None:
+    """The longest row that the model has positions for; None where it has no such limit."""
+    for name, module in model.backbone.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # RoBERTa's family counts from pad + 1, and only its positions have a padding index
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.backbone.config, "max_position_embeddings", None)
 
 
 _HAS_POOLER = {"xlm-roberta", "bert", "roberta", "xlm-roberta-xl", "camembert"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from xlt import files, languages
+from xlt import files, languages, signals
 from xlt.alignment.vectors import StaticVectors, learn_vectors, read_vec, write_vec
 from xlt.errors import ConfigError
 from xlt.run import RunDirectory, peak_memory
@@ -36,25 +36,26 @@ def solve(cfg) -> float:
     )
     tables: dict[str, StaticVectors] = {}
     figures, counts, facts = {}, {}, {}
-    screen.start("aligning", len(pairs), 0)
-    for done, pair in enumerate(pairs, 1):
-        for code in languages.pair(pair):
-            if code not in tables:
-                tables[code] = vectors_of(cfg, code)
-        source, target = (tables[code] for code in languages.pair(pair))
-        mapping, mapped, normal, facts[pair] = objective.solve(source, target, _dictionary(cfg, pair, "train"))
-        files.write_folder(
-            directory.path / "mappings" / pair, lambda folder, m=mapping, s=mapped, t=normal: _write(folder, m, s, t)
-        )
-        gold = _dictionary(cfg, pair, "test" if "test" in cfg.dataset.splits("dictionary", pair) else "train")
-        for metric, value in objective.score(mapped, normal, gold).items():
-            figures.setdefault(metric, {})[pair] = value
-        counts[pair] = len({word for word, _ in gold})
-        screen.advance(
-            done,
-            f"{pair}  P@1 {figures['nn_precision_at_1'][pair]:.3f} nearest neighbour, {figures['csls_precision_at_1'][pair]:.3f} CSLS",
-        )
-    screen.stop()
+    with screen.counting("aligning", len(pairs), 0):
+        for done, pair in enumerate(pairs, 1):
+            signals.stop_if_requested(f"after {done - 1} of {len(pairs)} pairs; run the same command again")
+            for code in languages.pair(pair):
+                if code not in tables:
+                    tables[code] = vectors_of(cfg, code)
+            source, target = (tables[code] for code in languages.pair(pair))
+            mapping, mapped, normal, facts[pair] = objective.solve(source, target, _dictionary(cfg, pair, "train"))
+            files.write_folder(
+                directory.path / "mappings" / pair,
+                lambda folder, m=mapping, s=mapped, t=normal: _write(folder, m, s, t),
+            )
+            gold = _dictionary(cfg, pair, "test" if "test" in cfg.dataset.splits("dictionary", pair) else "train")
+            for metric, value in objective.score(mapped, normal, gold).items():
+                figures.setdefault(metric, {})[pair] = value
+            counts[pair] = len({word for word, _ in gold})
+            screen.advance(
+                done,
+                f"{pair}  P@1 {figures['nn_precision_at_1'][pair]:.3f} nearest neighbour, {figures['csls_precision_at_1'][pair]:.3f} CSLS",
+            )
     metrics = list(figures)
     screen.table(
         f"{cfg.dataset.name}: word translation",

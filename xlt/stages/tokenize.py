@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from xlt import files
+from xlt import files, signals
 from xlt.data.sampling import language_shares
 from xlt.run import RunDirectory, peak_memory
 from xlt.stages.setup import choose_languages
@@ -21,7 +21,10 @@ def run(cfg) -> float:
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     wanted = choose_languages(cfg.languages.train, cfg.dataset, "text", "train", "languages.train")
     directory.record({"data": {language: cfg.dataset.fingerprint("text", language, "train") for language in wanted}})
-    texts = {language: [row["text"] for row in cfg.dataset.rows("text", language, "train")] for language in wanted}
+    texts = {}
+    for language in wanted:
+        signals.stop_if_requested("while reading text; run the same command again")
+        texts[language] = [row["text"] for row in cfg.dataset.rows("text", language, "train")]
     sizes = {language: len(t) for language, t in texts.items()}
     shares = language_shares(sizes, spec.alpha)
     total = sum(sizes.values())
@@ -31,7 +34,11 @@ def run(cfg) -> float:
     )
 
     threads = cfg.hardware.threads or os.cpu_count() or 1
-    tokenizer = train(spec, draw_sentences(texts, counts, cfg.seed), threads, cfg.train.max_length)
+    sentences = draw_sentences(texts, counts, cfg.seed)
+    tokenizer = signals.interruptible(
+        lambda: train(spec, sentences, threads, cfg.train.max_length),
+        "while learning pieces; run the same command again",
+    )
     files.write_folder(directory.path / "tokenizer", lambda folder: tokenizer.save_pretrained(folder))
 
     held_out = {language: _held_out(cfg, language) or texts[language] for language in wanted}

@@ -14,7 +14,7 @@ from xlt.data.plan import Plan
 from xlt.data.sampling import language_shares, share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
-from xlt.models.build import TransferModel, build, save
+from xlt.models.build import TransferModel, build, max_tokens, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -43,15 +43,22 @@ class Recipe:
 
 def train(cfg, recipe: Recipe) -> float:
     """Run a training stage from config to metrics.json; returns the mean dev score that a sweep optimises."""
-    objective, settings = cfg.objective, cfg.train
+    objective = cfg.objective
     if not objective.separable and cfg.hardware.micro_batch_size is not None:
         raise ConfigError(
             f"hardware.micro_batch_size: {type(objective).__name__} takes its negatives from the whole batch, so splitting it would change the loss; "
             "set it to null and lower train.batch_size if memory is short"
         )
-    screen = Screen()
     run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     accelerator = accelerator_of(cfg)
+    try:
+        return _train(cfg, recipe, run, accelerator, Screen())
+    finally:
+        accelerator.end_training()  # trackers write what they hold back, also after a signal
+
+
+def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
+    objective, settings = cfg.objective, cfg.train
     tokenizer = tokenizer_of(cfg)
     vocabulary = Vocabulary.of(tokenizer)
 
@@ -81,6 +88,11 @@ def train(cfg, recipe: Recipe) -> float:
     }
     plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
     announce(screen, cfg, model, table, steps)
+    if (longest := max_tokens(model)) is not None and settings.max_length > longest:
+        raise ConfigError(
+            f"train.max_length: {settings.max_length} tokens are more than the {longest} positions this model has; lower it"
+            f"{'' if cfg.model.init_from else ' or raise model.max_positions'}"
+        )
 
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
     model = accelerator.prepare_model(model)
@@ -93,29 +105,29 @@ def train(cfg, recipe: Recipe) -> float:
         return figures, float(np.mean(list(figures[objective.metric].values())))
 
     warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * steps)
-    progress = fit(
-        model=model,
-        objective=objective,
-        batches=batches_of(plan, tables, labels, objective, vocabulary, cfg),
-        optimizer=optimizer,
-        learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
-        accelerator=accelerator,
-        pace=Pace(steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
-        seed=cfg.seed,
-        max_grad_norm=settings.max_grad_norm,
-        checkpoints=checkpoints,
-        progress=progress,
-        validate=validate if dev else None,
-        choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
-        log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
-        screen=screen,
-    )
+    with screen.counting("training", steps, progress.step):
+        progress = fit(
+            model=model,
+            objective=objective,
+            batches=batches_of(plan, tables, labels, objective, vocabulary, cfg),
+            optimizer=optimizer,
+            learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
+            accelerator=accelerator,
+            pace=Pace(steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
+            seed=cfg.seed,
+            max_grad_norm=settings.max_grad_norm,
+            checkpoints=checkpoints,
+            progress=progress,
+            validate=validate if dev else None,
+            choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
+            log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
+            screen=screen,
+        )
     if progress.best_step not in (None, steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
     figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, None) if dev else {}
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
-    accelerator.end_training()
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",

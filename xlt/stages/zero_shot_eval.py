@@ -57,24 +57,23 @@ def run(cfg) -> float:
     model = accelerator.prepare_model(
         build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True), evaluation_mode=True
     )
-    screen.start("scoring", len(wanted), 0)
     started, figures = time.monotonic(), {}
-    for done, (language, table) in enumerate(tables.items(), 1):
-        outputs = predict(
-            model,
-            objective,
-            table,
-            gold[language],
-            vocabulary,
-            task["max_length"],
-            cfg.hardware.eval_tokens,
-            accelerator,
-        )
-        for metric, value in objective.score(outputs, gold[language]).items():
-            figures.setdefault(metric, {})[language] = value
-        write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
-        screen.advance(done)
-    screen.stop()
+    with screen.counting("scoring", len(wanted), 0):
+        for done, (language, table) in enumerate(tables.items(), 1):
+            outputs = predict(
+                model,
+                objective,
+                table,
+                gold[language],
+                vocabulary,
+                task["max_length"],
+                cfg.hardware.eval_tokens,
+                accelerator,
+            )
+            for metric, value in objective.score(outputs, gold[language]).items():
+                figures.setdefault(metric, {})[language] = value
+            write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
+            screen.advance(done)
     seconds = time.monotonic() - started
 
     summaries = {metric: transfer(by, trained, objective.higher_is_better[metric]) for metric, by in figures.items()}

@@ -52,29 +52,45 @@ class Checkpoints:
         return sorted(int(m[1]) for m in names if m)
 
     def newest(self) -> int | None:
-        """Step of the newest valid checkpoint, None if there never was one. CannotResume if none of those there is valid."""
+        """Step of the newest valid checkpoint, None if there never was one. CannotResume if none of those there is valid.
+
+        What is not valid is set aside as rejected-*, so that it does not count among those kept.
+        """
         files.remove_leftovers(self.folder)
-        steps = self.steps()
-        for step in reversed(steps):
-            place = self.path(step)
-            problem = files.verify(place) if (place / files.MANIFEST).is_file() else f"{files.MANIFEST} is missing"
+        for step in reversed(self.steps()):
+            problem = self._problem(step)
             if problem is None:
                 return step
-            self.say(f"checkpoint {place} is not used: {problem}")
-            if (newer := self.folder / f"rejected-{place.name}").exists():
-                shutil.rmtree(newer)
-            place.rename(newer)
-        if steps:
+            self.say(f"checkpoint {self.path(step)} is not used: {problem}")
+            aside = self.folder / f"rejected-{self.path(step).name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            self.path(step).rename(aside)
+        if rejected := list(self.folder.glob("rejected-*")):
             raise CannotResume(
-                f"{self.folder}: none of its {len(steps)} checkpoints is whole (see above); remove the run directory, or set run.overwrite=true, to start anew"
+                f"{self.folder}: none of its {len(rejected)} checkpoints is whole; remove the run directory, or set run.overwrite=true, to start anew"
             )
         return None
 
+    def _problem(self, step: int) -> str | None:
+        """Why the run cannot go on from this checkpoint: it is damaged, or the chosen one that it counts on is."""
+        if damage := self._damage(step):
+            return damage
+        chosen = json.loads((self.path(step) / STATE).read_text()).get("best_step")
+        if chosen not in (None, step) and (damage := self._damage(chosen)):
+            return f"the chosen checkpoint {self.path(chosen).name} cannot be used ({damage})"
+        return None
+
+    def _damage(self, step: int) -> str | None:
+        place = self.path(step)
+        return files.verify(place) if (place / files.MANIFEST).is_file() else f"{files.MANIFEST} is missing"
+
     def load(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict:
-        """Put the weights (and moments) of a checkpoint in place; returns its state."""
+        """Put the weights (and moments) of a checkpoint in place; returns its state. CannotResume if it is damaged."""
         from safetensors.torch import load_file
 
         place = self.path(step)
+        if damage := self._damage(step):  # hours may have passed since `newest` looked
+            raise CannotResume(f"{place}: {damage}; run the same command again to go on from an earlier one")
         weights = load_file(place / WEIGHTS)
         if different := sorted(weights.keys() ^ _weights(model).keys()):
             raise CannotResume(
@@ -107,4 +123,4 @@ def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: di
     parameters = dict(model.named_parameters())
     for name, value in moments.items():
         parameter, key = name.rsplit("|", 1)
-        optimizer.state[parameters[parameter]][key] = value
+        optimizer.state[parameters[parameter]][key] = value.to(parameters[parameter].device)

@@ -100,6 +100,11 @@ def fit(
         progress.unvalidated = True
         try:
             progress.scores, score = validate()
+            if worst := [metric for metric, by in progress.scores.items() if not all(map(math.isfinite, by.values()))]:
+                raise NonFinite(
+                    f"validation after update {progress.step}: {worst[0]} is not finite, so the weights have run away; the last checkpoint is from "
+                    "before that: lower train.learning_rate or raise train.warmup"
+                )
         except Interrupted:
             save()
             raise
@@ -114,7 +119,6 @@ def fit(
         return improved
 
     model.train()
-    screen.start("training", pace.steps, progress.step)
     started, begun, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
     if progress.unvalidated and judge():
         save()
@@ -128,7 +132,6 @@ def fit(
             total += loss.detach()
         norm = accelerator.clip_grad_norm_(model.parameters(), max_grad_norm)
         if not math.isfinite(total := float(total)) or not math.isfinite(float(norm)):
-            screen.stop()
             raise NonFinite(
                 f"update {step + 1}: the loss is {total / max(count, 1):g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
                 f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
@@ -163,12 +166,10 @@ def fit(
         if improved or signum or pace.due(pace.save_every, progress.step):
             save()
         if signum and progress.step < pace.steps:
-            screen.stop()
             raise Interrupted(
                 signum,
                 f"stopped by signal {signum} after update {progress.step} of {pace.steps}; checkpoint saved, run the same command again to go on",
             )
-    screen.stop()
     return progress
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -31,8 +32,9 @@ class Screen:
         """One line on standard error."""
         print(f"xlt: {line}", file=sys.stderr, flush=True)
 
-    def start(self, what: str, total: int, done: int) -> None:
-        """Begin counting to `total`; `done` were done before (by an interrupted run)."""
+    @contextmanager
+    def counting(self, what: str, total: int, done: int) -> Iterator[None]:
+        """Count to `total` with `advance`; `done` were done before (by an interrupted run). However it ends, the terminal is left tidy."""
         self._started, self._total, self._first = time.monotonic(), total, done
         if self.live:
             columns = [
@@ -46,6 +48,12 @@ class Screen:
             self._bar = Progress(*columns, console=self.console)
             self._bar.start()
             self._task = self._bar.add_task(what, total=total, completed=done, note="")
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
 
     def advance(self, step: int, note: str | None = None) -> None:
         """`step` units are done. note: the latest figures, shown in the bar, or as a line with the time left."""
@@ -55,12 +63,6 @@ class Screen:
             elapsed = time.monotonic() - self._started
             left = elapsed / max(step - self._first, 1) * (self._total - step)
             self.say(f"step {step}/{self._total}  {note}  left {duration(left)}")
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
 
     def table(self, title: str, head: list[str], lines: Iterable[list[str]]) -> None:
         """A table: drawn on a terminal, aligned plain text elsewhere. The first column is left-aligned, the others right."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from xlt.errors import ConfigError
-from xlt.files import storage_error
+from xlt.files import storage_error, write_text
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 
@@ -20,10 +20,7 @@ class MetricsLog:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
         kept = [line for line in whole if self._stays(json.loads(line), resumed_step, unvalidated)]
-        try:
-            path.write_text("".join(kept), encoding="utf-8")
-        except OSError as error:
-            raise storage_error(path, error) from error
+        write_text(path, "".join(kept))  # in one step: killed here, no line is lost
 
     @staticmethod
     def _stays(line: dict, resumed_step: int, unvalidated: bool) -> bool:
