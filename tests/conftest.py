@@ -1,8 +1,12 @@
 """Fixtures for every room."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from xlt import cli, signals
+from xlt.config import build
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +16,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path):
+    """shell("finetune", "seed=2") -> code, out, err lines of that command, run in this process in an empty folder with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XLT_CONF", raising=False)
+    monkeypatch.setenv("XLT_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setattr(signals, "install", lambda: None)
+    monkeypatch.setattr(build, "_trusted", {"xlt"})  # --plugin trusts for as long as the process lives
+
+    def run(*argv):
+        capsys.readouterr()
+        code = cli.main(list(argv))
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err.split("\n")[:-1])
+
+    return run

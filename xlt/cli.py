@@ -75,7 +75,7 @@ def report(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
     if isinstance(error, XltError):
-        for line in str(error).splitlines():
+        for line in str(error).split("\n"):
             print(f"xlt: {line}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -260,7 +260,7 @@ def _overrides_first(stage: str, argv: list[str]) -> list[str]:
             raise ConfigError(f"{argument}: there is no such flag; {hint}see xlt {stage} --help")
         flags.append(argument)
         if argument in _WITH_VALUE and not rest:
-            raise ConfigError(f"{argument}: give a value; see xlt {stage} --help")
+            raise ConfigError(f"{argument}: nothing follows it; see xlt {stage} --help")
         if argument in ("-c", "--cfg") and rest[0] not in ("job", "hydra", "all"):
             raise ConfigError(f"--cfg: {rest[0]} cannot be printed; give job, hydra or all")
         if argument in _WITH_VALUE or (argument in ("-i", "--info") and rest and rest[0] in _INFO):

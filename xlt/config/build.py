@@ -119,12 +119,7 @@ def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
         if key not in node and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     values = {key: _nested(value, f"{path}.{key}", problems) for key, value in node.items() if key in fields}
-    plain = {key: value for key, value in values.items() if not _holds_built(value)}
-    for key, value in plain.items():
-        try:
-            plain[key] = _typed(cls, fields[key], value)
-        except OmegaConfBaseException as error:
-            problems.append(f"{path}.{key}: {messages.plain(_reason(error))}")
+    plain = _typed(cls, {key: value for key, value in values.items() if not _holds_built(value)}, path, problems)
     if len(problems) > before:
         return None
     try:
@@ -154,12 +149,16 @@ def _holds_built(value: Any) -> bool:
     )
 
 
-def _typed(cls: type, field: dataclasses.Field, value: Any) -> Any:
-    """The value as the field's type, by OmegaConf's rules, as plain Python."""
-    hint = typing.get_type_hints(cls)[field.name]
-    one = dataclasses.make_dataclass("One", [(field.name, hint)])
-    merged = OmegaConf.merge(OmegaConf.structured(one), {field.name: value})
-    return OmegaConf.to_container(merged)[field.name]
+def _typed(cls: type, values: dict, path: str, problems: list[str]) -> dict:
+    """The values as the types of their fields, by OmegaConf's rules, as plain Python; a sentence for each that cannot be."""
+    hints = typing.get_type_hints(cls)
+    typed = OmegaConf.structured(dataclasses.make_dataclass("Typed", [(key, hints[key]) for key in values]))
+    for key, value in values.items():
+        try:
+            typed[key] = value
+        except OmegaConfBaseException as error:
+            problems.append(f"{path}.{key}: {messages.plain(_reason(error))}")
+    return OmegaConf.to_container(typed)
 
 
 def _target(name: str, path: str) -> type:
@@ -184,14 +183,7 @@ def _closed(name: str, cls: type, values: dict | None, problems: list[str]) -> A
     known = [f.name for f in dataclasses.fields(cls)]
     values = values or {}
     problems += [f"{name}.{key}: there is no such key; {suggest(key, known)}" for key in values if key not in known]
-    typed = {}
-    for f in dataclasses.fields(cls):
-        if f.name in values:
-            try:
-                typed[f.name] = _typed(cls, f, values[f.name])
-            except OmegaConfBaseException as error:
-                problems.append(f"{name}.{f.name}: {messages.plain(_reason(error))}")
-    return cls(**typed)
+    return cls(**_typed(cls, {key: values[key] for key in known if key in values}, name, problems))
 
 
 def _missing(node: Any, prefix: str = "") -> list[str]:

@@ -64,7 +64,7 @@ def run(
                 raise JobFailed(report(error)) from None
         return None
 
-    if wrong := messages.no_choices(_overrides(argv), paths.groups(paths.user_dirs(argv))):
+    if wrong := messages.no_choices(_overrides(argv)):
         raise ConfigError(wrong)
     refused, before = None, sys.argv
     sys.argv = [f"xlt {stage}", *argv]
@@ -95,7 +95,8 @@ def problems(error: Exception, stage: str, overrides: list[str], folders: list[P
             cfg = compose(stage, overrides, folders)
         except REFUSALS as more:
             refused.append(more)
-    known = [] if cfg is None else _paths(OmegaConf.to_container(cfg))
+    added = {messages.key_of(o) for o in overrides if o.startswith("+")}
+    known = [] if cfg is None else [k for k in _paths(OmegaConf.to_container(cfg)) if k not in added]
     found = [messages.sentence(e, stage, folders, known) for e in refused]
     try:
         if cfg is not None:

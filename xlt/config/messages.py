@@ -28,19 +28,19 @@ def culprit(error: Exception) -> str | None:
         return (match[1] or match[2]).split("@")[0]
     if match := re.search(r"rror (?:merging|parsing) override '?(.+?)'?$", text, re.MULTILINE):
         return key_of(match[1])
-    if match := re.search(r"Could not find '([^']+)/[^'/]*'|Ambiguous value for argument '([^'=]+)=", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)/[^'/]*'|Ambiguous value for argument '([^'=]+)=", text):
         return match[1] or key_of(match[2])
-    match = re.search(r"full_key: (\S+)", text)
-    return match[1] if match else None
+    match = re.search(r"In '([^'/]+)/|full_key: (\S+)", text)  # a file of a group: its choice
+    return (match[1] or match[2]) if match else None
 
 
-def no_choices(overrides: list[str], groups: list[str]) -> list[str]:
+def no_choices(overrides: list[str]) -> list[str]:
     """A sentence for each GROUP=null and the like, on which Hydra fails with an exception of Python."""
     found = {key_of(o): o.partition("=")[2] for o in overrides if not o.startswith("~")}
     return [
         f"{key}: {value} is not a choice; {'leave it out' if key == 'experiment' else f'choose one with {key}=NAME (xlt ls {key})'}"
         for key, value in found.items()
-        if key in groups and re.fullmatch(r"null|true|false|[\d.]+", value, re.IGNORECASE)
+        if key in paths.GROUPS and re.fullmatch(r"null|true|false|[\d.]+", value, re.IGNORECASE)
     ]
 
 
@@ -53,7 +53,7 @@ def sentence(error: Exception, stage: str, folders: list[Path], known: list[str]
         return f"{path}: xlt {stage} takes no {path}, or it is given twice; it could be {', '.join(group)}"
     if "Could not override" in text:
         return _unknown_key(path, known)
-    if match := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]*)'", text):
         group, name = match.groups()
         options = list(paths.choices(group, folders))
         return f"{group}: there is no {name or 'choice without a name'}; {suggest(name, options)}"
@@ -68,25 +68,30 @@ def sentence(error: Exception, stage: str, folders: list[Path], known: list[str]
         return f"{match[1]}: cannot be removed, every {stage} needs it; set it to another value"
     if "appears more than once" in text or "Multiple values for" in text:
         return f"{path or ' '.join(text.split())}: chosen twice; give {path or 'it'}=NAME once, without +"
-    where = re.search(r"In '([^']+)'", text)
+    where = re.search(r"In '([^']+/[^']+)'", text)
     lines = [line for line in text.splitlines() if _REASON.search(line) and not line.startswith("In '")]
     reason = lines[0] if lines else text.splitlines()[0]
-    if match := re.search(r"Key '([^']+)' not in '(\w+)'", text):
-        group = where[1].split("/")[0] + "." if where and "/" in where[1] else ""
-        place = f"{where[1]}.yaml: " if where else ""
-        return place + _unknown_key(group + match[1] if "." not in path else path, known)
-    place = f"{where[1]}.yaml: " if where and "/" in where[1] else ""
-    return f"{place}{path}: {plain(reason)}" if path else " ".join(text.splitlines()[0].split())
+    place = f"{where[1]}.yaml: " if where else ""
+    full = match[1] if (match := re.search(r"full_key: (\S+)", text)) else path
+    if match := re.search(r"Key '([^']+)' not in '\w+'", text):
+        return place + _unknown_key(full if "." in full or not where else f"{path}.{match[1]}", known)
+    return f"{place}{full}: {plain(reason)}" if full else " ".join(text.splitlines()[0].split())
 
 
 def plain(reason: str) -> str:
     """OmegaConf's reason in the user's words."""
-    kinds = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+    kinds = {"Integer": "a whole number", "Float": "a number"}
     if match := re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", reason):
         value, kind = match.groups()
-        return f"{value!r} is not {kinds.get(kind, kind)}; give {'one' if kind != 'Boolean' else 'one of the two'}"
+        return f"{value!r} is not {kinds.get(kind, kind)}; give one"
+    if match := re.search(r"Value '(.*)' is not a valid bool", reason):
+        return f"{match[1]!r} is not true or false; give one of the two"
     if match := re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", reason):
         return f"{match[1]!r} is not one of its values; {suggest(match[1], match[2].split(', '))}"
+    if match := re.search(r"Interpolation key '(.*)' not found", reason):
+        return f"${{{match[1]}}} refers to nothing; correct the name in it"
+    if match := re.search(r"Environment variable '(.*)' not found", reason):
+        return f"the environment variable {match[1]} is not set; set it, or give a value here"
     if "is not a ListConfig" in reason:
         return "a list is expected here; write [a,b]"
     if re.search(r"cannot assign \w+ to Dict|is not a DictConfig", reason, re.IGNORECASE):

@@ -84,6 +84,6 @@ def first_comment(path: Path) -> str:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:  # that it is not UTF-8 is said to who chooses it
         for line in file:
             yield line.rstrip("\n")
