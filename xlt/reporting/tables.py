@@ -16,6 +16,7 @@ from statistics import mean, stdev
 from xlt.errors import DataError
 
 _SEED = re.compile(r"[,/_-]?seed[=_-]?\d+")
+NO_SHARES = {"loss", "perplexity", "fertility", "characters_per_token"}  # all other metrics are shares, in [0, 1]
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
 
 
@@ -84,18 +85,22 @@ def columns(lines: list[Line]) -> list[str]:
 
 
 def markdown(dataset: str, metric: str, lines: list[Line]) -> str:
-    """A Markdown table, runs as rows. `12.3 ±0.4` is mean and standard deviation (n - 1) over seeds, in percent."""
+    """A Markdown table, runs as rows. `12.3 ±0.4` is mean and standard deviation (n - 1) over seeds."""
     names = columns(lines)
     rows = [["run", "seeds", *names], ["---", "---:", *["---:"] * len(names)]]
-    rows += [[line.name, str(len(line.seeds)), *(_cell(line.values.get(c)) for c in names)] for line in lines]
-    return f"{dataset}, {metric} in percent\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    rows += [[line.name, str(len(line.seeds)), *(cell(line.values.get(c), metric) for c in names)] for line in lines]
+    return f"{dataset}, {metric}{'' if metric in NO_SHARES else ' in percent'}\n\n" + "".join(
+        f"| {' | '.join(row)} |\n" for row in rows
+    )
 
 
-def _cell(values: list[float] | None) -> str:
+def cell(values: list[float] | None, metric: str) -> str:
+    """`12.3 ±0.4`, in percent where the metric is a share; "" without values."""
     if not values:
         return ""
-    spread = f" ±{100 * stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * mean(values):.1f}{spread}"
+    scale, digits = (1, 3) if metric in NO_SHARES else (100, 1)
+    spread = f" ±{scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{scale * mean(values):.{digits}f}{spread}"
 
 
 def csv_table(metric: str, lines: list[Line]) -> str:
