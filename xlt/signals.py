@@ -50,6 +50,7 @@ def interruptible(work: Callable[[], T], where: str) -> T:
     threading.Thread(target=run, daemon=True).start()
     while not wait([result], timeout=0.2).done:
         stop_if_requested(where)
+    stop_if_requested(where)
     return result.result()
 
 

@@ -35,7 +35,7 @@ def bench(tmp_path_factory):
         "pretrain": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160"],
         "align": ["align", "dataset=parallel_files", f"dataset.root={parallel}", *encoder, *pace, "train.batch_size=8"],
         "finetune": ["finetune", "dataset=classification_files", f"dataset.root={labelled}", "languages.source=[en]", *encoder, *pace, "train.batch_size=8"],
-        "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f"objective.vectors={vectors}"],
+        "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f'objective.vectors="{vectors}"'],
         "tokenize": ["tokenize", "dataset=text_files", f"dataset.root={text}", "tokenizer.vocab_size=340"],
         "zero-shot-eval": ["zero-shot-eval", "dataset=classification_files", f"dataset.root={labelled}", f"model.init_from={folder / 'whole' / 'finetune' / 'finetune'}"],
     }  # fmt: skip
@@ -109,9 +109,7 @@ def test_a_signal_in_training_saves_and_says_so(bench, signum, code):
     assert run(bench, "pretrain", name, "update", 7, (signum,)) == code
     said = (bench.folder / name / "pretrain.txt").read_text()
     assert "stopped by signal" in said and "after update 7 of 24; checkpoint saved" in said
-    assert [p.name for p in (bench.folder / name / "pretrain" / "pretrain" / "checkpoints").iterdir()][-1:] and (
-        bench.folder / name / "pretrain" / "pretrain" / "checkpoints" / "step-00000007"
-    ).is_dir()
+    assert (bench.folder / name / "pretrain" / "pretrain" / "checkpoints" / "step-00000007").is_dir()
     finish(bench, "pretrain", name)
 
 
@@ -153,7 +151,7 @@ def test_killed_anywhere_any_number_of_times(bench, kind, trial):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", range(1, 46, 2))
+@pytest.mark.parametrize("n", range(1, 38, 2))
 def test_killed_at_every_system_call_of_a_save(bench, n):
     """Through the first checkpoints: each flush, of a file, of a manifest, of a folder."""
     assert run(bench, "pretrain", f"flush {n}", "saving: flush", n) == -signal.SIGKILL

@@ -83,7 +83,7 @@ def vectors_of(cfg, language: str) -> StaticVectors:
         return read_vec(objective.vectors.format(lang=language), objective.max_vocab)
     if "text" not in cfg.dataset.views() or language not in cfg.dataset.languages("text"):
         raise ConfigError(
-            f"objective.vectors: null, and {cfg.dataset.name} has no text in {language} to learn vectors from; give .vec files, for example objective.vectors=/data/wiki.{{lang}}.vec"
+            f"objective.vectors: null, and {cfg.dataset.name} has no text in {language} to learn vectors from; give .vec files, for example 'objective.vectors=\"/data/wiki.{{lang}}.vec\"'"
         )
     words = (_words(row["text"]) for row in cfg.dataset.rows("text", language, "train"))
     return learn_vectors(words, objective.width, min(objective.max_vocab, 10_000), objective.window)
