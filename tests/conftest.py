@@ -1,5 +1,6 @@
 """Fixtures for every room."""
 
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,8 +30,11 @@ def shell(monkeypatch, capsys, tmp_path):
 
     def run(*argv):
         capsys.readouterr()
+        gc.freeze()
         code = cli.main(list(argv))
         out, err = capsys.readouterr()
+        gc.collect()  # a command lets go of its lock when its process ends; here, when its traceback is forgotten
+        gc.unfreeze()
         return SimpleNamespace(code=code, out=out, err=err.split("\n")[:-1])
 
     return run

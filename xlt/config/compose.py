@@ -45,6 +45,8 @@ def run(
 
     def job(cfg: DictConfig):
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        if failure:  # an earlier job was stopped by a signal
+            return None
         try:
             if sweep:
                 _name_job(cfg, HydraConfig.get(), swept)
@@ -54,9 +56,7 @@ def run(
         except Finished as finished:
             print(finished)
         except Exception as error:
-            if sweep and isinstance(error, Interrupted):
-                raise
-            if not sweep:
+            if not sweep or (isinstance(error, Interrupted) and os.getpid() == home):
                 failure.append(error)  # raised below: through Hydra it would print a line of its own first
             elif os.getpid() == home:
                 codes.append(report(error))

@@ -25,7 +25,7 @@ def tokenizer_of(cfg):
     if cfg.tokenizer.path is not None:
         return load(cfg.tokenizer.path)
     if cfg.model.init_from is not None:
-        return load(cfg.model.init_from)
+        return load(cfg.model.init_from, "model.init_from")
     names = [
         Path(cfg.run.name),
         *Path(cfg.run.name).parents,

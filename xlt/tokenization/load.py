@@ -25,25 +25,21 @@ def resolve(path: str) -> str:
     return path
 
 
-def load(path: str):
-    """The fast tokenizer at `path`. ConfigError in one sentence if there is none."""
+def load(path: str, key: str = "tokenizer.path"):
+    """The fast tokenizer at `path`. ConfigError in one sentence, blaming the config's `key`, if there is none."""
     from transformers import AutoTokenizer
 
     place = resolve(path)
     if looks_local(place) and not Path(place).is_dir():
         raise ConfigError(
-            f"tokenizer.path: {path} does not exist; run `xlt tokenize` first, or give a folder or hub name that has a tokenizer"
+            f"{key}: {path} does not exist; run the stage that makes it first, or give another run directory, folder or hub name"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"tokenizer.path: no tokenizer could be loaded from {path} ({str(error).splitlines()[0]})"
-        ) from error
+        raise ConfigError(f"{key}: no tokenizer could be loaded from {path} ({str(error).splitlines()[0]})") from error
     if not tokenizer.is_fast:
-        raise ConfigError(
-            f"tokenizer.path: {path} has only a slow tokenizer; save it in the fast format (tokenizer.json) first"
-        )
+        raise ConfigError(f"{key}: {path} has only a slow tokenizer; save it in the fast format (tokenizer.json) first")
     return tokenizer
 
 
