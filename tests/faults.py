@@ -1,11 +1,13 @@
 """Stages as real processes that are killed at a chosen point; no product code knows of it.
 
 `Forks` starts one process that has imported everything, and forks a child for each command, so a trial costs a second and not ten. Before
-the n-th call of a named function the child sends itself a signal: SIGKILL is as sudden as it gets, wherever the call stands.
+the n-th call of a named function the child sends itself a signal: SIGKILL is as sudden as it gets, wherever the call stands. Or the call
+fails as on a full disk.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -13,6 +15,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+
+DISK_FULL = 0  # given as the signal
 
 # point: the function before whose n-th call the signal comes
 POINTS = {
@@ -108,6 +112,8 @@ def _arm(where: str, n: int, signals: list[int]) -> None:
         nonlocal left
         left -= 1
         if left == 0:
+            if signals == [DISK_FULL]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             for signum in signals:
                 os.kill(os.getpid(), signum)
                 signal.sigpending()  # gives Python's handler a chance to run between two signals

@@ -10,7 +10,7 @@ import pytest
 
 from xlt import files
 from xlt.errors import CannotResume, DataError, RunInUse, StorageError
-from xlt.run import Finished, RunDirectory, digest
+from xlt.run import Finished, RunDirectory, digest, parent_lineage
 
 CONFIG = {"seed": 1, "run": {"name": "a"}, "train": {"steps": 10, "learning_rate": 1e-5}, "hardware": {"threads": 1}}
 
@@ -171,3 +171,17 @@ def test_verify_names_the_damaged_file(tmp_path):
 
     with pytest.raises(DataError, match="config.json is damaged"):
         locate(str(tmp_path))
+
+
+def test_lineage_knows_the_parents_files_however_it_is_named(tmp_path):
+    place = tmp_path / "run" / "model"
+    files.write_folder(place, lambda folder: (folder / "config.json").write_text("{}"))
+    digests = {parent_lineage(str(p))["files"] for p in (tmp_path / "run", place)}
+    assert digests == {files.sha256(place / files.MANIFEST)}
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "config.json").write_text("{}")
+    before = parent_lineage(str(foreign))["files"]
+    (foreign / "config.json").write_text("[]")
+    assert before is not None and parent_lineage(str(foreign))["files"] != before
+    assert parent_lineage(None) is None

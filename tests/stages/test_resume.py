@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import corpus
-from tests.faults import Forks
+from tests.faults import DISK_FULL, Forks
 
 TIMINGS = {"seconds", "tokens_per_second", "peak_memory_bytes"}
 
@@ -95,7 +95,7 @@ def finish(bench, kind: str, name: str, **options) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+@pytest.mark.parametrize("kind", ["pretrain", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_killed_three_times_and_run_again(bench, kind):
     """Twice within one epoch, and once while a checkpoint is written."""
     for point, n in (("update", 8), ("update", 3), ("saving: hash", 2)):
@@ -103,7 +103,9 @@ def test_killed_three_times_and_run_again(bench, kind):
     finish(bench, kind, "thrice")
 
 
-@pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "signum, code", [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_signal_in_training_saves_and_says_so(bench, signum, code):
     name = f"signal {signum}"
     assert run(bench, "pretrain", name, "update", 7, (signum,)) == code
@@ -123,6 +125,34 @@ def test_a_changed_config_is_refused_and_changed_hardware_is_not(bench):
         bench.commands["pretrain"] = before
     assert "train.learning_rate was 0.003, is 0.01" in (bench.folder / "changed" / "pretrain.txt").read_text()
     finish(bench, "pretrain", "changed", workers=1)
+
+
+@pytest.mark.parametrize(
+    "point, n",
+    [("saving: flush", 3), *(pytest.param(p, 1, marks=pytest.mark.slow) for p in ("encoding", "replacing a file"))],
+)
+def test_a_full_disk_is_a_sentence_and_nothing_is_lost(bench, point, n):
+    """In the cache, in a checkpoint, in the smallest file."""
+    name = f"full {point}".replace(": ", "_")
+    assert run(bench, "pretrain", name, point, n, (DISK_FULL,)) == 74
+    said = (bench.folder / name / "pretrain.txt").read_text()
+    assert "could not be written (No space left on device)" in said and "MB are free there" in said
+    assert "Traceback" not in said
+    finish(bench, "pretrain", name)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_none_whole_is_78(bench):
+    assert run(bench, "pretrain", "damaged", "update", 14) == -signal.SIGKILL
+    checkpoints = bench.folder / "damaged" / "pretrain" / "pretrain" / "checkpoints"
+    (checkpoints / "step-00000010" / "optimizer.safetensors").write_bytes(b"")
+    assert run(bench, "pretrain", "damaged", "update", 2) == -signal.SIGKILL
+    said = (bench.folder / "damaged" / "pretrain.txt").read_text()
+    assert "step-00000010 is not used: optimizer.safetensors has 0 bytes" in said and "resuming after update 5" in said
+    kept = (checkpoints / "step-00000005" / "state.json").read_text()
+    (checkpoints / "step-00000005" / "state.json").write_text(kept.replace("5", "6"))
+    for _ in range(2):
+        assert run(bench, "pretrain", "damaged") == 78
+    assert "none of its 2 checkpoints is whole" in (bench.folder / "damaged" / "pretrain.txt").read_text()
 
 
 # Every point of a stage at which it may be struck, and how often it is passed at least.
