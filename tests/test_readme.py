@@ -1,0 +1,70 @@
+"""What the README tells a reader to type works: every command composes, and the chain of "Using it" runs as it is printed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from xlt import cli
+from xlt.config import paths
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    shlex.split(line, comments=True)[1:]
+    for language, text in BLOCKS
+    if language == "bash"
+    for line in text.replace("\\\n", " ").split("\n")
+    if line.startswith("xlt ")
+]
+CHAIN = [c for c in COMMANDS if "run.name=first" in c or c[:1] == ["report"]]
+needs_demo = pytest.mark.skipif(
+    "demo" not in paths.choices("dataset", []), reason="conf/dataset/demo.yaml is not there yet"
+)
+
+
+def test_the_commands_were_found():
+    assert {c[0] for c in COMMANDS} >= {*cli.STAGES, "report", "check", "ls", "--help"}
+    assert [c[0] for c in CHAIN] == [*cli.STAGES, "report"]
+
+
+@needs_demo
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in (*cli.STAGES, "check")], ids=" ".join)
+def test_each_command_composes_and_builds(shell, monkeypatch, tmp_path, command):
+    for language, text in BLOCKS:
+        if language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", text)):
+            file = tmp_path / named[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    seen = []
+    monkeypatch.setattr(cli, "_stage_function", lambda stage: seen.append)
+    stage, *rest = command[1:] if command[0] == "check" else command
+    answer = shell(stage, *rest)
+    assert (answer.code, answer.err, len(seen)) == (0, [], 1)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in ("ls", "--help")], ids=" ".join)
+def test_listings(shell, command):
+    assert shell(*command).code == 0
+
+
+@needs_demo
+@pytest.mark.slow
+def test_the_chain_runs_as_it_is_printed(shell, tmp_path):
+    for command in CHAIN:
+        answer = shell(*command)
+        assert answer.code == 0, answer.err
+    assert "| first " in answer.out
+    assert {p.parent.name for p in (tmp_path / "runs/first").glob("*/metrics.json")} == set(cli.STAGES)
+
+
+def test_every_exit_code_is_in_its_table():
+    table = README.split("| exit code | meaning |")[1].split("\n\n")[0]
+    listed = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in cell.split(",")}
+    from xlt import errors
+
+    ours = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.XltError)}
+    assert listed == ours | {0, 1, 130, 143}
