@@ -5,7 +5,10 @@ Which points are struck is drawn from a fixed seed, so a failure can be repeated
 """
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -224,3 +227,27 @@ def test_the_second_signal_ends_it_at_once(bench, kind, point):
     assert run(bench, kind, f"impatient {point}", point, 2, (signal.SIGINT, signal.SIGTERM)) in (143, -signal.SIGTERM)
     assert "checkpoint saved" not in Path(bench.folder / f"impatient {point}" / f"{kind}.txt").read_text()
     finish(bench, kind, f"impatient {point}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_struck_from_outside_at_any_moment(bench, signum):
+    """The installed command, from its first import on; when exactly the signal comes is left to chance, and that it does not matter is the test."""
+    whole(bench, "pretrain")
+    root = bench.folder / f"outside {signum}"
+    root.mkdir()
+    places = [f"run.root={root}", "run.name=pretrain", f"run.cache={root / 'cache'}", "hardware=debug", "hardware.eval_tokens=64"]  # fmt: skip
+    command = [sys.executable, "-m", "xlt", *bench.commands["pretrain"], *places]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    draw, codes = Random(int(signum)), []
+    for _ in range(6):
+        with open(root / "pretrain.txt", "a") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+            try:
+                process.wait(draw.random() * 12)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signum)
+            codes.append(process.wait())
+    # before the first line of xlt runs, a signal is the system's own business
+    assert set(codes) <= {0, -signum, 128 + signum}, (root / "pretrain.txt").read_text()
+    finish(bench, "pretrain", root.name)
