@@ -105,6 +105,7 @@ def test_version(shell):
         (["check"], "check: give a stage: tokenize, pretrain, align, finetune, zero-shot-eval"),
         (["check", "finetun"], "check: finetun is not a stage; did you mean finetune?"),
         (["completion", "tcsh"], "completion: give one of bash, zsh, fish, for example: source <(xlt completion bash)"),
+        (["report"], "report: the following arguments are required: runs; see xlt report --help"),
         (["report", "nothing"], "nothing: no metrics.json in it or below it; give run directories of finished runs"),
     ],
 )  # fmt: skip
@@ -173,10 +174,19 @@ def test_overrides_and_flags_in_any_order(shell, stage):
 def test_jobs_of_a_sweep_have_their_own_directories(shell, stage, tmp_path):
     answer = shell("finetune", TOPICS, "run.name=try", "train.alpha=0.3", "-m", "seed=1,2")
     assert (answer.code, answer.err) == (0, [])
-    assert [c.run.dir for c in stage.configs] == ["runs/try/seed=1/finetune", "runs/try/seed=2/finetune"]
-    assert [c.run.name for c in stage.configs] == ["try/seed=1", "try/seed=2"]
+    assert [c.run.dir for c in stage.configs] == ["runs/try/seed-1/finetune", "runs/try/seed-2/finetune"]
+    assert [c.run.name for c in stage.configs] == ["try/seed-1", "try/seed-2"]
     assert answer.out == "job 1: seed=1\njob 2: seed=2\n"
     assert not [p for p in tmp_path.rglob("*") if p.is_file()], "Hydra left something behind"
+
+
+def test_the_directory_of_a_job_can_be_given_to_the_next_stage(shell, stage):
+    shell("finetune", TOPICS, "-m", "seed=1,2", "languages.source=[en,de],[sw]", "train.learning_rate=2e-5")
+    parents = [c.run.dir for c in stage.configs]
+    assert len(set(parents)) == 4
+    for parent in parents[:2]:
+        assert shell("zero-shot-eval", TOPICS, f"model.init_from={parent}").code == 0
+        assert stage.configs[-1].model.init_from == parent
 
 
 def test_a_sweep_over_names_keeps_them(shell, stage):
@@ -186,7 +196,7 @@ def test_a_sweep_over_names_keeps_them(shell, stage):
 
 def test_jobs_of_a_sweep_share_no_directory_that_is_given(shell, stage):
     shell("finetune", TOPICS, "run.dir=here", "-m", "seed=1,2")
-    assert [c.run.dir for c in stage.configs] == ["here/seed=1", "here/seed=2"]
+    assert [c.run.dir for c in stage.configs] == ["here/seed-1", "here/seed-2"]
 
 
 def test_one_value_is_no_sweep(shell, stage):

@@ -157,7 +157,8 @@ def _name_job(cfg: DictConfig, job: DictConfig, swept: set[str]) -> None:
     print(f"job {job.job.num + 1}: {' '.join(own)}", flush=True)
     if not own or swept & {"run.name", "run.dir"}:
         return
-    suffix = ",".join(re.sub(r"[^\w=.,+-]", "_", o) for o in own)
+    # of characters that Hydra reads without quotes, so that model.init_from=runs/NAME/seed-1/finetune can be typed
+    suffix = "_".join(re.sub(r"[^\w.+-]+", "-", o) for o in own)
     named = "${run.name}" in OmegaConf.to_container(cfg.run)["dir"]
     with open_dict(cfg):
         cfg.run["name" if named else "dir"] += f"/{suffix}"

@@ -100,8 +100,10 @@ def encode(
 ) -> Table:
     """The table of one language and split, from the cache or built now. DataError if the split has no row."""
     fingerprint = dataset.fingerprint(view, language, split)
+    # objectives may take one or both texts of the same row, and one that needs a text the rows have not says so here
+    segments = next((len(texts(row)) for row in dataset.rows(view, language, split)), 0)
     name = hashlib.sha256(
-        json.dumps([FORMAT, fingerprint, view, language, split, tokenizer_hash]).encode()
+        json.dumps([FORMAT, fingerprint, view, language, split, tokenizer_hash, segments]).encode()
     ).hexdigest()[:32]
     place = cache / "encoded" / name
     if (meta := _whole(place)) is None:

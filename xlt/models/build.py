@@ -6,6 +6,7 @@ Knows nothing of data, objectives' losses or training. What it saves, plain tran
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,9 +198,18 @@ def build(
 
 def _pretrained(auto, place: str, options: dict, init_from: str, objective: str):
     from safetensors import SafetensorError
+    from transformers.utils import logging
 
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # its table of weights that are not needed (the language model's head) alarms for nothing
     try:
-        return auto.from_pretrained(place, dtype=torch.float32, **options)
+        model, info = auto.from_pretrained(place, dtype=torch.float32, output_loading_info=True, **options)
+        if new := sorted(info["missing_keys"]):
+            print(
+                f"xlt: model.init_from: {len(new)} weights are not in {init_from} and begin at random values (first: {new[0]})",
+                file=sys.stderr,
+            )
+        return model
     except ValueError as error:
         if "Unrecognized configuration class" not in str(error):
             raise
@@ -211,6 +221,8 @@ def _pretrained(auto, place: str, options: dict, init_from: str, objective: str)
         raise DataError(
             f"model.init_from: the weights of {init_from} could not be read ({str(error).splitlines()[0]}); get that checkpoint anew"
         ) from error
+    finally:
+        logging.set_verbosity(before)
 
 
 def max_tokens(model: TransferModel) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from xlt.errors import ConfigError
 from xlt.models.build import load_config, locate
 from xlt.stages.setup import choose_languages, tokenizer_of
+from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
 
 ASKED = {
@@ -32,13 +33,20 @@ def run(cfg) -> None:
         key, split = ASKED[cfg.stage]
         found = choose_languages(getattr(cfg.languages, key), cfg.dataset, view, split, f"languages.{key}")
         screen.say(f"dataset {cfg.dataset.name}: {view}, {split} in {', '.join(found)}")
-    if cfg.model is None or cfg.stage == "tokenize":
+    if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
-    if cfg.model.init_from is not None and not Path(cfg.model.init_from).exists():
-        screen.say(f"model.init_from: {cfg.model.init_from} does not exist here (yet); not checked")
+    start = cfg.model.init_from
+    if start is None and (cfg.stage == "zero-shot-eval" or not hasattr(cfg.model, "layers")):
+        raise ConfigError(
+            "model.init_from: no checkpoint is named; give a run directory, folder or hub name"
+            + (" of a fine-tuned model" if cfg.stage == "zero-shot-eval" else ", or choose a shape such as model=tiny")
+        )
+    if start is not None and not Path(start).exists():
+        where = "does not exist here (yet)" if looks_local(start) else "would come from the hub"
+        screen.say(f"model.init_from: {start} {where}; not checked")
         return
-    if cfg.model.init_from is not None:
-        locate(cfg.model.init_from)
+    if start is not None:
+        locate(start)
     try:
         tokenizer = tokenizer_of(cfg)
     except ConfigError as missing:

@@ -6,12 +6,18 @@ import argparse
 from pathlib import Path
 
 from xlt import files
+from xlt.errors import ConfigError
 from xlt.reporting.tables import collect, csv_table, find, markdown
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise ConfigError(f"report: {message}; see xlt report --help")
 
 
 def main(argv: list[str]) -> int:
     """`xlt report RUN [RUN ...]`; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="xlt report",
         description="One table of runs x languages: mean and standard deviation over seeds, target mean, transfer gap.",
     )

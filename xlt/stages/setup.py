@@ -29,7 +29,7 @@ def tokenizer_of(cfg):
     names = [
         Path(cfg.run.name),
         *Path(cfg.run.name).parents,
-    ]  # jobs of a sweep, NAME/seed=1, share the tokenizer of NAME
+    ]  # jobs of a sweep, NAME/seed-1, share the tokenizer of NAME
     for name in names[:-1]:
         if (made := Path(cfg.run.root) / name / "tokenize").is_dir():
             return load(str(made))
