@@ -42,7 +42,7 @@ class Run:
     name: str = MISSING  # runs/<name>/<stage>
     root: str = MISSING  # folder of all runs, relative to the shell's working directory
     dir: str = MISSING  # the run directory itself; by default <root>/<name>/<stage>
-    overwrite: bool = MISSING  # true: a run that lies there is removed first
+    overwrite: bool = MISSING  # true: a run that lies there, finished or interrupted, is removed first
     cache: str | None = MISSING  # encoded corpora; null: $XLT_CACHE, else ~/.cache/xlt
 
 
