@@ -133,6 +133,20 @@ def test_a_missing_column(place, spoil):
     spoil("finetune", sentence, file, file.read_bytes().replace(b'"label"', b'"topic"'))
 
 
+def test_a_missing_second_text(place, shell):
+    """Also when the rows are encoded already, for an objective that takes one text."""
+    answer = shell(
+        *COMMANDS["finetune"],
+        "run.name=pairs",
+        "tokenizer.path=runs/main/tokenize",
+        "objective=sequence_pair_classification",
+    )
+    assert (answer.code, len(answer.err)) == (2, 1)
+    assert answer.err[0].startswith(
+        "xlt: objective.pair: true, but the data set's rows have one text; set objective.pair=false"
+    )
+
+
 def test_an_empty_split(place, spoil):
     spoil(
         "tokenize",

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from xlt.cli import STAGES, main
+from xlt.cli import STAGES
+from xlt.config import paths
 
+DATASET = [] if "demo" in paths.choices("dataset", []) else ["dataset=text_files"]  # the default, once it is there
 FOLDER = Path(__file__).resolve().parents[1] / "snapshots"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_composed_config_is_the_one_that_was_reviewed(stage, capsys, monkeypatch):
-    monkeypatch.delenv("XLT_CONF", raising=False)
-    assert main([stage, "--cfg", "job"]) == 0
-    printed = capsys.readouterr().out
+def test_the_composed_config_is_the_one_that_was_reviewed(stage, shell):
+    printed = shell(stage, *DATASET, "--cfg", "job").out
     assert printed.startswith(f"stage: {stage}\n")
     path = FOLDER / f"{stage}.yaml"
     if os.environ.get("XLT_WRITE_SNAPSHOTS") == "1":

@@ -177,7 +177,6 @@ def build(
 
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config, place = load_config(node, len(tokenizer), tokenizer.pad_token_id, special)
-    transformers.utils.logging.disable_progress_bar()
     auto = {"encoder": transformers.AutoModel, "masked-lm": transformers.AutoModelForMaskedLM}[head]
     torch.manual_seed(seed)
     # XLM-R's and BERT's pooler is trained by no objective here: left out, it is neither saved nor updated.
@@ -200,6 +199,7 @@ def _pretrained(auto, place: str, options: dict, init_from: str, objective: str)
     from safetensors import SafetensorError
     from transformers.utils import logging
 
+    logging.disable_progress_bar()
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # its table of weights that are not needed (the language model's head) alarms for nothing
     try:
