@@ -140,7 +140,11 @@ def test_hydras_own_flags(shell, tmp_path):
     assert job.startswith("stage: finetune\n") and "  steps: 9\n" in job and "dir: ${run.root}" in job
     assert "dir: runs/main/finetune\n" in shell("finetune", TOPICS, "--cfg", "job", "--resolve").out
     assert shell("finetune", "--cfg", "job", TOPICS, "-p", "train").out.startswith("# @package train\nsteps: ")
-    assert f"| main     | file://{paths.conf_dir()}" in shell("finetune", TOPICS, "--info", "searchpath").out
+    # Hydra prints this through loggers, which one process sets up once
+    assert (
+        f"| main     | file://{paths.conf_dir()}"
+        in process("finetune", TOPICS, "--info", "searchpath", cwd=tmp_path).stdout
+    )
     assert "Hydra" in shell("finetune", "--hydra-help").out
     assert not list(tmp_path.iterdir())
 
@@ -181,12 +185,11 @@ def test_jobs_of_a_sweep_have_their_own_directories(shell, stage, tmp_path):
 
 
 def test_the_directory_of_a_job_can_be_given_to_the_next_stage(shell, stage):
-    shell("finetune", TOPICS, "-m", "seed=1,2", "languages.source=[en,de],[sw]", "train.learning_rate=2e-5")
+    shell("finetune", TOPICS, "-m", "languages.source=[en,de],[sw]", "seed=3", "train.learning_rate=2e-5")
     parents = [c.run.dir for c in stage.configs]
-    assert len(set(parents)) == 4
-    for parent in parents[:2]:
-        assert shell("zero-shot-eval", TOPICS, f"model.init_from={parent}").code == 0
-        assert stage.configs[-1].model.init_from == parent
+    assert len(set(parents)) == 2
+    assert shell("zero-shot-eval", TOPICS, f"model.init_from={parents[0]}").code == 0
+    assert stage.configs[-1].model.init_from == parents[0]
 
 
 def test_a_sweep_over_names_keeps_them(shell, stage):

@@ -91,7 +91,7 @@ TYPES = {
 CHOICES = {
     "model=tinny": "model: there is no tinny; did you mean tiny?",
     "tokenizer=": "tokenizer: there is no choice without a name; there are bpe, pretrained, unigram",
-    "+dataset=sib200": "dataset: chosen twice; give dataset=NAME once, without +",
+    "+hardware=gpu": "hardware: chosen twice; give hardware=NAME once, without +",
     "a b=c=d": "a b=c=d: cannot be read as key=value; a value that holds = , : or blanks is quoted",
     "seed": "seed: cannot be read as key=value; a value that holds",
     "train.steps=x": "train.steps: 'x' is not a whole number; give one",

@@ -24,8 +24,10 @@ def culprit(error: Exception) -> str | None:
     text = _text(error)
     if isinstance(error, OverrideParseException):
         return key_of(error.override)
-    if match := re.search(r"Could not override '([^']+)'|^(\S+) appears more than once", text, re.MULTILINE):
-        return (match[1] or match[2]).split("@")[0]
+    if match := re.search(
+        r"Could not override '([^']+)'|(\S+) appears more than once|Multiple values for (\S+)\.", text
+    ):
+        return (match[1] or match[2] or match[3]).split("@")[0]
     if match := re.search(r"rror (?:merging|parsing) override '?(.+?)'?$", text, re.MULTILINE):
         return key_of(match[1])
     if match := re.search(r"Could not (?:find|load) '([^']+)/[^'/]*'|Ambiguous value for argument '([^'=]+)=", text):
