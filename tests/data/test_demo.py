@@ -65,7 +65,8 @@ def test_sentences_are_well_formed(code, everything):
     end = "[。？！]$" if code == "zh" else "[.؟]$" if code == "ar" else "[.?!]$"
     for text in everything[code]:
         assert re.search(end, text), text
-        assert not re.search(r"[{}_@|/\[\]]|  |\s[.,;:。，]|^\s|\s$", text), text
+        signs = ".," if code == "fr" else ".,;:?!。，"  # French puts a blank before ; : ? !
+        assert not re.search(rf"[{{}}_@|/\[\]]|  |\s[{signs}]|^\s|\s$", text), text
         if code in SCRIPTS:
             assert re.search(SCRIPTS[code], text) and not re.search("[A-Za-z]", text), text
         else:
@@ -78,10 +79,10 @@ def test_sentences_are_well_formed(code, everything):
 
 BROKEN = {
     "en": r"\ba [aeio]\w|\ban [^aeiouh\W]|\b[Tt]he the\b|\bin the the\b",
-    "de": r"\b(zu|bei|in|an) dem\b|\bvon dem\b.*enttäuscht ;|\bder der\b|\bdas das\b",
-    "fr": r"\b(de|à) le\b|\b(de|à) les\b|\b([Ll]e|[Ll]a|[Dd]e|[Qq]ue|[Jj]e|[Nn]e|[Ss]i i)(?<!si i) [aeiouéèêâîô]\w|\ble la\b",
-    "es": r"\b(a|de) el\b|\bla agua\b|\by (i|hi)[^e]\w|\bo (o|ho)\w",
-    "ru": r"\bв (вторник|Франци)|\bс (сахар)\b",
+    "de": r"\b(zu|bei) dem\b|\bin das\b|\b(der der|das das|den den)\b",
+    "fr": r"\b(de|à) les?\b|(?<!-)\b([Ll]e|[Ll]a|[Dd]e|[Qq]ue|[Nn]e|[Ss]e) [aeiouéèêâîô]\w",
+    "es": r"\b(a|de) el\b|\bla agua\b|\by (i|hi(?!e))\w|\bo (o|ho)\w",
+    "ru": r"\bв вторник|\bв Франци|\bо (август|октябр|апрел)",
 }
 
 
@@ -96,7 +97,7 @@ def test_no_broken_contraction_or_elision(code, everything):
     [
         ("de", "music_sings", {"person": "anna", "piece": "waltz", "family": "brother"}, "Anna singt einen Walzer für ihren Bruder."),
         ("de", "weather_closed", {"weather": "heat", "city": "vienna", "day": "friday"}, "Wegen der Hitze sind am Freitag alle Schulen in Wien geschlossen."),
-        ("fr", "food_buys", {"person": "omar", "food": "bread", "day": "monday"}, "Omar achète du pain au marché lundi."),
+        ("fr", "food_buys", {"person": "omar", "food": "bread", "day": "monday"}, "Lundi, Omar achète du pain au marché."),
         ("en", "money_earns", {"person": "omar", "profession": "engineer", "wage": "hundred"}, "Omar works as an engineer and earns one hundred dollars a week."),
     ],
 )  # fmt: skip
