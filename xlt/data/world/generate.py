@@ -127,7 +127,7 @@ def language(code: str) -> Language:
     """One language's file, read once."""
     raw, entities = read(ROOT / f"{code}.yaml"), meaning().entities
     forms = {
-        kind: {name: inflect(entry, raw["paradigms"], entities[kind] if kind in entities else None) for name, entry in entries.items()}
+        kind: {name: inflect(entry, raw["paradigms"], entities.get(kind)) for name, entry in entries.items()}
         for kind, entries in raw["concepts"].items()
     }
     templates: dict = {name: pieces(text) for name, text in raw["frames"].items()}
@@ -187,14 +187,18 @@ def numbers(frame: str, slots: tuple[Slot, ...]) -> np.ndarray:
     return (start + inside)[noise.permutation(noise.key(VERSION, frame), most)]
 
 
-def share(items: Sequence | np.ndarray, shares: dict[tuple[str, str], float], view: str, split: str) -> Sequence | np.ndarray:
+def share(
+    items: Sequence | np.ndarray, shares: dict[tuple[str, str], float], view: str, split: str
+) -> Sequence | np.ndarray:
     """The items that belong to a split of a view."""
     edges = np.rint(np.cumsum([0.0, *shares.values()]) * len(items)).astype(int)
     at = list(shares).index((view, split))
     return items[edges[at] : edges[at + 1]]
 
 
-def say(code: str, template: str | tuple[str, str], slots: Sequence[Slot], filling: dict[str, str]) -> list[tuple[str, str]]:
+def say(
+    code: str, template: str | tuple[str, str], slots: Sequence[Slot], filling: dict[str, str]
+) -> list[tuple[str, str]]:
     """The pieces of a sentence with the slot that each fills ("" for words of the frame); names are marked."""
     spoken = language(code)
     forms = {s.name: spoken.forms[s.type][filling[s.name]] for s in slots}
