@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from xlt.config.build import build_node
+from xlt.data.demo import Demo
 from xlt.data.mixture import Mixture
 from xlt.data.readers import Format
 from xlt.data.rows import View
@@ -612,7 +613,7 @@ def test_presets_are_there():
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_names_every_field_and_no_other(name):
     def check(node):
-        cls = {"Files": Files, "Mixture": Mixture}[node["_target_"].rsplit(".", 1)[1]]
+        cls = {"Files": Files, "Mixture": Mixture, "Demo": Demo}[node["_target_"].rsplit(".", 1)[1]]
         assert set(node) == {"_target_"} | {field.name for field in dataclasses.fields(cls)}
         for part in node.get("parts", {}).values():
             check(part)
