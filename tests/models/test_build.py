@@ -106,6 +106,29 @@ def test_what_is_saved_plain_transformers_loads(tmp_path, tokenizer, head, objec
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_fewer_layers_are_the_first_of_the_checkpoint(tmp_path, tokenizer, layers):
+    deep = build(scratch(), "masked-lm", MLM, None, tokenizer, seed=1).eval()
+    files.write_folder(tmp_path / "model", lambda folder: save(deep, tokenizer, folder))
+    node = scratch(layers=layers, init_from=str(tmp_path))
+    shallow = build(node, "encoder", TASK, ["a", "b"], tokenizer, seed=2).eval()
+    torch.testing.assert_close(shallow.hidden(batch()), deep.hidden(batch(), layers))
+    torch.testing.assert_close(shallow.hidden(batch(), layers), deep.hidden(batch(), layers))
+    assert shallow.backbone.config.num_hidden_layers == layers
+    files.write_folder(tmp_path / "again" / "model", lambda folder: save(shallow, tokenizer, folder))
+    again = build(Pretrained(init_from=str(tmp_path / "again")), "encoder", TASK, ["a", "b"], tokenizer, seed=3).eval()
+    assert torch.equal(again.hidden(batch()), shallow.hidden(batch()))
+
+
+def test_another_shape_than_the_checkpoint_is_refused(tmp_path, tokenizer):
+    model = build(scratch(), "masked-lm", MLM, None, tokenizer, seed=1)
+    files.write_folder(tmp_path / "model", lambda folder: save(model, tokenizer, folder))
+    for change, told in (({"layers": 4}, "layers 4 is 3 there"), ({"feed_forward": 64}, "feed_forward 64 is 56 there")):
+        with pytest.raises(ConfigError, match=told):
+            build(scratch(init_from=str(tmp_path), **change), "encoder", TASK, ["a"], tokenizer, seed=1)
+
+
+@torch.no_grad()
 def test_every_architecture_gives_transformers_own_logits(checkpoint, tokenizer):
     ours = build(Pretrained(init_from=str(checkpoint)), "masked-lm", MLM, None, tokenizer, seed=1).eval()
     theirs = transformers.AutoModelForMaskedLM.from_pretrained(checkpoint, dtype=torch.float32).eval()

@@ -36,7 +36,10 @@ class Pretrained:
 
 @dataclass(frozen=True, kw_only=True)
 class FromScratch:
-    """A transformers architecture of the given shape. With init_from its weights come from a checkpoint, which must have that shape."""
+    """A transformers architecture of the given shape. With init_from its weights come from a checkpoint, which must have that shape.
+
+    Of a checkpoint with more layers the first ones are taken (Sajjad et al. 2023, section 3: top layers can go); none: the embeddings.
+    """
 
     architecture: str
     layers: int
@@ -79,7 +82,7 @@ class TransferModel(nn.Module):
     def hidden(self, inputs: dict[str, torch.Tensor | None], layer: int | None = None) -> torch.Tensor:
         """hidden_BLD of the last layer, or of `layer` (0: embeddings)."""
         inputs = {k: v for k, v in inputs.items() if v is not None}
-        if layer is None:
+        if layer is None or layer == getattr(self.backbone.config, "num_hidden_layers", None):
             return self.backbone.base_model(**inputs).last_hidden_state
         return self.backbone.base_model(**inputs, output_hidden_states=True).hidden_states[layer]
 
@@ -102,6 +105,7 @@ def load_config(node: Pretrained | FromScratch, vocabulary_size: int, pad: int, 
             f"model.init_from: no model could be loaded from {node.init_from} ({str(error).splitlines()[0]})"
         ) from error
     if isinstance(node, FromScratch):
+        _keep_layers(config, node.layers)
         wrong = [
             f"{ours} {getattr(node, ours)} is {getattr(config, theirs, None)} there"
             for ours, theirs in _SHAPE.items()
@@ -116,6 +120,14 @@ def load_config(node: Pretrained | FromScratch, vocabulary_size: int, pad: int, 
             f"tokenizer: it has {vocabulary_size} tokens but the model at {node.init_from} knows {config.vocab_size}; take the tokenizer beside it (tokenizer.path=null)"
         )
     return config, place
+
+
+def _keep_layers(config, layers: int) -> None:
+    """Make the config that of its first `layers` layers, where it has as many."""
+    if layers < (getattr(config, "num_hidden_layers", None) or 0):
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
 
 
 def _scratch_config(node: FromScratch, vocabulary_size: int, pad: int, special: dict[str, int]):
@@ -184,7 +196,7 @@ def build(
     if place is None:
         backbone = auto.from_config(config, **options)
     else:
-        backbone = _pretrained(auto, place, options, node.init_from, type(objective).__name__)
+        backbone = _pretrained(auto, place, {"config": config, **options}, node.init_from, type(objective).__name__)
     if head == "masked-lm":
         masked_lm_head(backbone)  # a head of unknown shape is refused before training
     torch.manual_seed(seed)
