@@ -1,0 +1,284 @@
+"""Pretraining speed: `xlt pretrain` against transformers.Trainer, same model, rows, dropouts and loss, in interleaved rounds.
+
+    python scripts/bench_pretrain.py --out scripts/results/pretrain.json [--vocab 32000] [--rounds 3] [--seconds 25]
+
+First asserts, with dropout off and in fp32, that both compute the same loss for the same masked rows (relative 1e-5) and the same
+gradients. Rows are synthetic (log-normal lengths of mean 25, Zipf ids), so the figures do not depend on anyone's data. Each measurement is
+a process of its own; the first updates are left out. Tokens are real ones, no padding. The share of the peak counts useful FLOPs only:
+no padding, the LM head at masked positions, attention over a row's own length; the peak is a measured fp32 GEMM of the same threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+LAYERS, WIDTH, HEADS, FEED_FORWARD, LONGEST = 4, 256, 4, 1024, 128
+ROWS, BATCH, MASKED = 20_000, 32, 0.15
+
+
+def rows_of(vocabulary: int) -> list[np.ndarray]:
+    """Token ids of sentences, without special tokens: log-normal lengths (mean near 25 with specials), Zipf ids."""
+    random = np.random.default_rng(0)
+    lengths = np.clip(np.exp(random.normal(2.85, 0.72, ROWS)).astype(int), 1, LONGEST - 2)
+    ids = np.minimum(random.zipf(1.2, int(lengths.sum())), 10**9) % (vocabulary - 5) + 5
+    return np.split(ids, np.cumsum(lengths)[:-1])
+
+
+def config_of(vocabulary: int, dropout: float):
+    """The model of both sides."""
+    from transformers import XLMRobertaConfig
+
+    return XLMRobertaConfig(
+        vocab_size=vocabulary, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=FEED_FORWARD,
+        max_position_embeddings=LONGEST + 2, type_vocab_size=1, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+
+
+def tokenizer_of(vocabulary: int):
+    """Words w5 w6 ...: one token each; ids 0 to 4 are <s> <pad> </s> <unk> <mask>."""
+    import tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {
+        t: i
+        for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *(f"w{i}" for i in range(5, vocabulary))])
+    }
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = {
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+    }
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def useful_flops(lengths: np.ndarray, vocabulary: int) -> float:
+    """Of an update's forward and backward pass (three times the forward) over rows of these lengths, specials counted."""
+    per_token = LAYERS * (2 * 4 * WIDTH * WIDTH + 2 * 2 * WIDTH * FEED_FORWARD)
+    attention = LAYERS * 4 * WIDTH * float((lengths.astype(np.float64) ** 2).sum())
+    head = MASKED * float((lengths - 2).sum()) * 2 * (WIDTH * WIDTH + WIDTH * vocabulary)
+    return 3 * (per_token * float(lengths.sum()) + attention + head)
+
+
+def trainer(vocabulary: int, precision: str, sampling: str, seconds: float) -> dict:
+    """transformers.Trainer, set up as examples/pytorch/language-modeling/run_mlm.py --line_by_line does, padding each batch to its longest."""
+    import torch
+    from transformers import (
+        DataCollatorForLanguageModeling,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+        XLMRobertaForMaskedLM,
+        set_seed,
+    )
+
+    set_seed(1)
+    tokenizer = tokenizer_of(vocabulary)
+    data = [{"input_ids": [0, *row.tolist(), 2], "length": len(row) + 2} for row in rows_of(vocabulary)]
+    seen: list[np.ndarray] = []
+
+    class Collator(DataCollatorForLanguageModeling):
+        def __call__(self, features, return_tensors=None):
+            seen.append(np.array([len(f["input_ids"]) for f in features]))
+            return super().__call__([{"input_ids": f["input_ids"]} for f in features], return_tensors)
+
+    clock: list[tuple[float, int]] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            clock.append((time.monotonic(), len(clock)))
+            control.should_training_stop = len(clock) > 3 and clock[-1][0] - clock[1][0] > seconds
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, per_device_train_batch_size=BATCH, max_steps=10**6, learning_rate=5e-5, use_cpu=True, bf16=precision == "bf16",
+            train_sampling_strategy=sampling, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+        )  # fmt: skip
+        model = XLMRobertaForMaskedLM(config_of(vocabulary, 0.1))
+        Trainer(model, arguments, Collator(tokenizer, mlm_probability=MASKED), data, callbacks=[Watch()]).train()
+    measured = seen[2 : len(clock)]
+    elapsed = clock[-1][0] - clock[1][0]
+    return report(measured, elapsed, vocabulary, torch.get_num_threads())
+
+
+def xlt_pretrain(vocabulary: int, precision: str, seconds: float, batch_tokens: int) -> dict:
+    """The stage `xlt pretrain` itself, on the same rows as text; an update holds as many tokens as a batch of the Trainer's on average."""
+    import torch
+
+    from xlt import cli
+    from xlt.training import loop
+
+    clock, drawn = [], []
+    inner = loop._ahead
+
+    def watched(batches, start, stop, workers):
+        for step, window in inner(batches, start, stop, workers):
+            clock.append(time.monotonic())
+            if len(clock) > 4 and clock[-1] - clock[2] > seconds:
+                return
+            drawn.append(window)
+            yield step, window
+
+    loop._ahead = watched
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        (here / "en").mkdir()
+        with open(here / "en" / "train.txt", "w") as file:
+            file.writelines(" ".join(f"w{i}" for i in row) + "\n" for row in rows_of(vocabulary))
+        tokenizer_of(vocabulary).save_pretrained(here / "tokenizer")
+        os.chdir(here)
+        code = cli.main(
+            ["pretrain", "dataset=text_files", "dataset.root=.", "dataset.pattern='{root}/{lang}/{split}.txt'", "tokenizer.path=tokenizer", "run.cache=cache",
+             f"model.layers={LAYERS}", f"model.width={WIDTH}", f"model.attention_heads={HEADS}", f"model.feed_forward={FEED_FORWARD}",
+             f"model.max_positions={LONGEST}", f"train.max_length={LONGEST}", f"train.batch_tokens={batch_tokens}", "train.steps=100000", "train.learning_rate=5e-5",
+             "train.eval_every=0", "train.save_every=0", "train.log_every=1000000", "train.warmup=0", f"hardware.precision={precision}"]
+        )  # fmt: skip
+    if code:
+        raise SystemExit(f"xlt pretrain ended with {code}")
+    lengths = [np.concatenate([b["attention_mask"].sum(1).numpy() for b in window]) if window[0]["attention_mask"] is not None
+               else np.concatenate([np.full(b["input_ids"].shape[0], b["input_ids"].shape[1]) for b in window]) for window in drawn]  # fmt: skip
+    return report(lengths[2 : len(clock) - 1], clock[len(lengths)] - clock[2], vocabulary, torch.get_num_threads())
+
+
+def report(lengths: list[np.ndarray], seconds: float, vocabulary: int, threads: int) -> dict:
+    """Figures of one measurement."""
+    return {
+        "updates": len(lengths),
+        "seconds": round(seconds, 2),
+        "tokens_per_update": round(float(np.mean([n.sum() for n in lengths])), 1),
+        "tokens_per_second": round(sum(int(n.sum()) for n in lengths) / seconds, 1),
+        "useful_gflops_per_second": round(sum(useful_flops(n, vocabulary) for n in lengths) / seconds / 1e9, 2),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "threads": threads,
+    }
+
+
+def gemm_peak() -> dict:
+    """GFLOP/s of a 2048^3 fp32 product, best of 20."""
+    import torch
+
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    best = min(_timed(lambda: a @ b) for _ in range(20))
+    return {"gflops_per_second": round(2 * 2048**3 / best / 1e9, 1), "threads": torch.get_num_threads()}
+
+
+def _timed(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def same_loss(vocabulary: int) -> dict:
+    """Loss and gradients of both for the same masked rows, dropout off, fp32."""
+    import torch
+    from transformers import XLMRobertaForMaskedLM
+
+    from xlt.models.build import TransferModel
+    from xlt.objectives.masked_lm import MaskedLM
+    from xlt.types import Rows
+    from xlt.vocabulary import Vocabulary
+
+    torch.manual_seed(0)
+    backbone = XLMRobertaForMaskedLM(config_of(vocabulary, 0.0)).train()
+    objective = MaskedLM(mask_rate=MASKED, mask_share=0.8, random_share=0.1)
+    picked = rows_of(vocabulary)[:BATCH]
+    rows = Rows([picked], None, np.arange(BATCH, dtype=np.uint64) * np.uint64(7919), ["en"] * BATCH)
+    batch = objective.collate(rows, Vocabulary.of(tokenizer_of(vocabulary)), LONGEST)
+    labels = torch.full(batch["input_ids"].shape, -100).flatten()
+    labels[batch["where"]] = batch["targets"]
+    theirs = backbone(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels.view_as(batch["input_ids"])
+    ).loss
+    theirs.backward()
+    expected = {name: p.grad.clone() for name, p in backbone.named_parameters() if p.grad is not None}
+    backbone.zero_grad(set_to_none=True)
+    ours = objective.loss(TransferModel(backbone, {}, {}), batch) / batch.count
+    ours.backward()
+    loss_error = abs(float(ours) - float(theirs)) / float(theirs)
+    worst = max(
+        float((p.grad - expected[n]).norm() / expected[n].norm().clamp_min(1e-12))
+        for n, p in backbone.named_parameters()
+        if n in expected
+    )
+    assert loss_error < 1e-5, f"the losses differ: {float(ours)} and {float(theirs)}"
+    assert worst < 1e-3, f"the gradients differ by {worst}"
+    return {"loss": float(theirs), "relative_loss_error": loss_error, "worst_relative_gradient_error": worst}
+
+
+def alone(function, *arguments):
+    """The result of a function in a process of its own, so that neither memory nor threads of another measurement count."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vocab", type=int, default=32_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=25)
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=["trainer", "trainer_grouped", "xlt"],
+        default=["trainer", "trainer_grouped", "xlt"],
+    )
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args(argv)
+    found = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "vocabulary": arguments.vocab,
+        "model": f"{LAYERS} x {WIDTH}",
+        "same": alone(same_loss, arguments.vocab),
+        "peak": alone(gemm_peak),
+        "rounds": [],
+    }
+    print(json.dumps(found["same"]), json.dumps(found["peak"]), flush=True)
+    tokens = int(np.mean([len(row) + 2 for row in rows_of(arguments.vocab)]) * BATCH)
+    for number in range(arguments.rounds):
+        runs = {}
+        for precision in arguments.precisions:
+            if "trainer" in arguments.only:
+                runs[f"trainer_{precision}"] = alone(trainer, arguments.vocab, precision, "random", arguments.seconds)
+            if "trainer_grouped" in arguments.only:
+                runs[f"trainer_grouped_{precision}"] = alone(
+                    trainer, arguments.vocab, precision, "group_by_length", arguments.seconds
+                )
+            if "xlt" in arguments.only:
+                runs[f"xlt_{precision}"] = alone(xlt_pretrain, arguments.vocab, precision, arguments.seconds, tokens)
+        found["rounds"].append(runs)
+        for name, figures in runs.items():
+            share = figures["useful_gflops_per_second"] / found["peak"]["gflops_per_second"]
+            print(
+                f"round {number + 1}  {name:24} {figures['tokens_per_second']:9.1f} tokens/s  {share:.2f} of the fp32 peak  {figures['peak_memory_mb']} MB",
+                flush=True,
+            )
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
