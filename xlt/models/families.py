@@ -7,7 +7,7 @@ no table of positions) is a ConfigError that names it, never a field that is ign
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from xlt.errors import ConfigError
@@ -101,6 +101,16 @@ FAMILIES = {
 def family(architecture: str) -> Family:
     """The names of an architecture, by transformers' model type."""
     return FAMILIES.get(architecture, _PLAIN)
+
+
+def check_names(architecture: str, config_class: type) -> None:
+    """ConfigError if `config_class` has no such key for a field: transformers would keep it as a note and build its default shape."""
+    has = {f.name for f in fields(config_class)} | set(config_class.attribute_map)
+    if unknown := [ours for ours, theirs in family(architecture).names.items() if not has.issuperset(theirs)]:
+        raise ConfigError(
+            f"model.architecture: {architecture} does not call {', '.join(unknown)} what BERT does, and xlt knows no other name; take one of "
+            f"{', '.join(FAMILIES)}, or a checkpoint by model=pretrained"
+        )
 
 
 def settings(node, pad: int, special: Mapping[str, int | None]) -> dict[str, Any]:

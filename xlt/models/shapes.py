@@ -136,20 +136,20 @@ def load_config(node, vocabulary_size: int, pad: int, seed_ids: dict[str, int]):
 
 
 def _scratch_config(node: FromScratch | Recurrent, vocabulary_size: int, pad: int, special: dict[str, int]):
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
 
     if isinstance(node, Recurrent):
         ids = {"vocab_size": vocabulary_size, "pad_token_id": pad, **special}
         return AutoConfig.for_model(
             RECURRENT, **{theirs: _plain(getattr(node, ours)) for ours, theirs in _RECURRENT.items()}, **ids
         )
-    named = families.settings(node, pad, special)
-    try:
-        return AutoConfig.for_model(node.architecture, vocab_size=vocabulary_size, **named)
-    except ValueError as error:
+    if node.architecture not in CONFIG_MAPPING:
         raise ConfigError(
             f"model.architecture: transformers knows no {node.architecture!r}; take for example {', '.join(families.FAMILIES)}"
-        ) from error
+        )
+    named = families.settings(node, pad, special)
+    families.check_names(node.architecture, CONFIG_MAPPING[node.architecture])
+    return AutoConfig.for_model(node.architecture, vocab_size=vocabulary_size, **named)
 
 
 def _dropouts(node: FromScratch | Recurrent) -> dict[str, float]:
