@@ -200,7 +200,9 @@ def read_task(init_from: str) -> dict:
 def save(model: TransferModel, tokenizer, folder: Path) -> None:
     """Everything that another stage or plain transformers needs, into an existing folder."""
     from safetensors.torch import save_file
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     model.backbone.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if len(model.heads):
