@@ -96,7 +96,7 @@ def test_language_embeddings_learn_what_only_the_language_tells(tmp_path, tokeni
     found = {}
     plain = scratch("xlm-roberta", dropout=0.0, attention_dropout=0.0)
     for name, model in (("told", MultilingualInput(backbone=plain, languages=True, segments=False)), ("plain", plain)):
-        cfg = stage_config(tmp_path, "finetune", Toy(labelled), LAST, model, tokenizer, name=name, steps=60, learning_rate=5e-3, batch_size=16, eval_every=0)  # fmt: skip
+        cfg = stage_config(tmp_path, "finetune", Toy(labelled), LAST, model, tokenizer, name=name, steps=120, learning_rate=5e-3, batch_size=16, eval_every=0)  # fmt: skip
         cfg.languages.source = ["en", "sw"]
         found[name] = finetune.run(cfg)
     assert found["told"] > 0.95 and found["plain"] == pytest.approx(0.5, abs=0.1)
