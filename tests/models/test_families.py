@@ -213,6 +213,20 @@ def test_a_checkpoint_of_another_shape_is_refused(saved, asked, difference, toke
         build(dataclasses.replace(asked, init_from=str(tmp_path)), "encoder", TASK, ["a", "b"], tokenizer, seed=1)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("node", [scratch("mbart", layers=3), scratch("mt5", layers=3), scratch("llama", layers=3), recurrent(layers=3)], ids=["mbart", "mt5", "llama", "bilstm"])  # fmt: skip
+def test_fewer_layers_are_the_first_of_the_checkpoint(node, tokenizer, tmp_path):
+    deep = build(node, "encoder", TASK, ["a", "b"], tokenizer, seed=1).eval()
+    save(deep, tokenizer, tmp_path)
+    shallow = build(dataclasses.replace(node, layers=1, init_from=str(tmp_path)), "encoder", TASK, ["a"], tokenizer, 2)
+    found, expected = shallow.backbone.state_dict(), deep.backbone.state_dict()
+    assert len(found) < len(expected) and all(torch.equal(expected[key], value) for key, value in found.items())
+    if not shallow.backbone.config.is_encoder_decoder:
+        return
+    decoder = shallow.backbone.get_decoder()
+    assert len(decoder.layers if hasattr(decoder, "layers") else decoder.block) == 1
+
+
 def test_no_positions_to_set_is_said(tokenizer):
     ids_BL = torch.tensor([[0, 7, 9, 2]])
     for node, body in ((recurrent(), "RecurrentModel"), (scratch("mt5"), "MT5Stack")):
