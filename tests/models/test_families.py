@@ -9,6 +9,7 @@ import torch
 import transformers
 from omegaconf import OmegaConf
 
+from tests.models.test_build import MLM
 from tests.toy import word_tokenizer
 from xlt.config import paths
 from xlt.config.build import build_node
@@ -17,13 +18,11 @@ from xlt.models.build import FromScratch, Pretrained, Recurrent, build, max_toke
 from xlt.models.families import FAMILIES
 from xlt.models.pooling import Pool
 from xlt.models.shapes import Cell, Direction, load_config, reads_left_to_right
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.objectives.sequence_classification import SequenceClassification
 
 SIZES = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "base": (12, 768, 12)}  # Turc et al. 2019
 TURC = {"tiny": 4.4, "mini": 11.3, "small": 29.1, "base": 110.1}  # millions of parameters, their Table 1
 PREFIXES = {"": "xlm-roberta", "modernbert_": "modernbert", "gpt2_": "gpt2", "llama_": "llama", "mbart_": "mbart", "mt5_": "mt5"}  # fmt: skip
-MLM = MaskedLM(mask_rate=0.15, mask_share=0.8, random_share=0.1)
 TASK = SequenceClassification(pair=False, pool=Pool.mean, hidden=True, dropout=0.1)
 PAD, LENGTH = 1, 9
 
