@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -134,6 +135,20 @@ def test_the_config_is_the_shape_asked_for(name, tokenizer, tmp_path):
     plain = transformers.AutoModel.from_pretrained(tmp_path / "model")
     expected = model.backbone.state_dict()
     assert all(torch.equal(expected[key], value) for key, value in plain.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("node", [*map(scratch, ["gpt2", "llama", "mbart", "mt5"]), recurrent()], ids=lambda n: getattr(n, "architecture", "bilstm"))  # fmt: skip
+def test_a_language_model_begins_by_knowing_nothing(node, tokenizer):
+    """The loss of random weights is that of a uniform guess, give or take: the tied table of a family does not begin too wide."""
+    body = build(node, "encoder", TASK, ["a", "b"], tokenizer, seed=1).eval().backbone
+    auto = transformers.AutoModelForSeq2SeqLM if body.config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    model = auto.from_config(body.config).eval()
+    model.get_input_embeddings().weight.copy_(body.get_input_embeddings().weight)
+    ids_BL = torch.randint(5, 45, (16, 20), generator=torch.Generator().manual_seed(0))
+    assert model(input_ids=ids_BL, labels=ids_BL).loss == pytest.approx(
+        math.log(45), abs=0.7
+    )  # a deviation of 1 costs a half
 
 
 def test_an_encoder_decoder_reads_with_its_encoder(tokenizer):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from xlt.errors import ConfigError, DataError
+from xlt.models.families import family
 from xlt.models.inputs import InputEmbeddings, MultilingualInput, input_embeddings
 from xlt.models.pooling import masked_lm_head
 from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, load_config, locate
@@ -117,6 +118,9 @@ def build(
             raise ConfigError(
                 _no_head(f"model.architecture: {config.model_type}", auto, type(objective).__name__)
             ) from error
+        if family(config.model_type).narrow_table:
+            with torch.no_grad():
+                backbone.get_input_embeddings().weight.mul_(config.hidden_size**-0.5)
     else:
         backbone = _pretrained(auto, place, {"config": config, **options}, node.init_from, type(objective).__name__)
     if head == "masked-lm":

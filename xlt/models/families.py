@@ -30,6 +30,7 @@ class Family:
 
     lacks: our field -> what the family has not, for the error. start: id key -> whose special token it is (pad, bos or eos).
     counts_from_pad: its first position has the number pad + 1. head_width: the key that holds width / attention_heads.
+    narrow_table: its embeddings begin with a standard deviation of width^-0.5, not 1.
     """
 
     names: Mapping[str, tuple[str, ...]]
@@ -38,6 +39,7 @@ class Family:
     start: Mapping[str, str] = field(default_factory=dict)
     counts_from_pad: bool = False
     head_width: str | None = None
+    narrow_table: bool = False
 
 
 _PLAIN = Family(_BERT, fixed={"type_vocab_size": 2})
@@ -94,6 +96,7 @@ FAMILIES = {
         lacks={"max_positions": "no table of positions (it counts distances), so any length goes; set it to null"},
         start={"decoder_start_token_id": "pad"},
         head_width="d_kv",
+        narrow_table=True,  # transformers 5 ties what mT5 did not, and its table of deviation 1 would begin with a loss of 70
     ),
 }
 
