@@ -16,11 +16,13 @@ from xlt.models.inputs import INPUTS_FILE
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.sequence_classification import SequenceClassification
+from xlt.objectives.siamese_classification import Feature, SiameseClassification
 from xlt.types import Rows
 from xlt.vocabulary import Vocabulary
 
 LANGUAGES = ["en-sw", "de"]
 PAIRS = SequenceClassification(pair=True, pool=Pool.mean, hidden=True, dropout=0.1)
+APART = SiameseClassification(features=[Feature.difference], pool=Pool.mean, normalise=True, hidden=True, dropout=0.0)
 RANKING = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
 
 
@@ -120,9 +122,10 @@ def test_a_plain_model_gets_no_file(tokenizer, tmp_path):
     [
         (MLM, "masked-lm", rows(["sw", "deu_Latn", "en"]), {"language_ids": [2, 0, 1]}),
         (TASK, "encoder", rows(["sw", "deu_Latn", "en"]), {"language_ids": [2, 0, 1]}),
+        (APART, "encoder", rows(["sw", "de"], 2), {"first_language_ids": [2, 0], "second_language_ids": [2, 0]}),
         (RANKING, "encoder", rows(["en-sw", "de-en"], 2), {"source_language_ids": [1, 0], "target_language_ids": [2, 1]}),
     ],
-    ids=["masked_lm", "classification", "contrastive"],
+    ids=["masked_lm", "classification", "siamese", "contrastive"],
 )  # fmt: skip
 def test_the_languages_of_the_rows_reach_the_model(objective, head, given, expected, tokenizer):
     model = made(with_input(scratch("xlm-roberta"), segments=False), tokenizer, head, objective)
