@@ -20,6 +20,7 @@ LEVEL = {
 }
 SIDEWAYS = {  # between rooms of one level
     ("types", "vocabulary"),
+    ("vocabulary", "languages"),
     ("objectives", "models"),  # pooling
     ("objectives", "alignment"),
     ("models", "tokenization"),  # a checkpoint holds both

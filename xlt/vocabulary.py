@@ -1,12 +1,14 @@
-"""What an objective must know of a tokenizer: its special tokens and where they stand. Holds no text and encodes none."""
+"""What an objective must know of a tokenizer, its special tokens and where they stand, and of what else the model reads. Holds no text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
+from xlt import languages as registry
 from xlt.errors import ConfigError
 
 
@@ -16,6 +18,8 @@ class Vocabulary:
 
     prefix, between, suffix: ids before the first text, between two texts, after the last.
     pair_types: whether the second text of a pair has token type 1 (BERT) or 0 (XLM-R).
+    languages: those that the model has an embedding of, in the order of their ids; None: it has no language embeddings.
+    segments: whether the model has embeddings of its own for the first and the second text of a row.
     """
 
     size: int
@@ -26,6 +30,8 @@ class Vocabulary:
     suffix: tuple[int, ...]
     pair_types: bool
     special: tuple[int, ...]
+    languages: tuple[str, ...] | None = None
+    segments: bool = False
 
     @classmethod
     def of(cls, tokenizer) -> Vocabulary:
@@ -80,6 +86,31 @@ class Vocabulary:
         ids_BL[np.arange(ids_BL.shape[1]) < lengths[:, None]] = np.concatenate(rows)
         return ids_BL, lengths
 
+    def read_by(self, model: Any, languages: list[str]) -> Vocabulary:
+        """The same for a model (`xlt.models.build.TransferModel`) that reads rows in these languages. ConfigError for one it has no embedding of."""
+        known = replace(self, languages=model.languages, segments=model.segments)
+        if known.languages is not None:
+            known.language_ids(language_codes(languages))
+        return known
+
+    def language_ids(self, codes: list[str]) -> np.ndarray:
+        """int64 (R,): ids of the languages of rows. ConfigError for one that the model has no embedding of."""
+        known = {code: i for i, code in enumerate(self.languages)}
+        wanted = {code: known.get(_same(code)) for code in set(codes)}
+        if missing := sorted(code for code, i in wanted.items() if i is None):
+            raise ConfigError(
+                f"model: it has no language embedding for {', '.join(missing)} (it has {', '.join(self.languages)}); leave out these languages, or train a model on them"
+            )
+        return np.array([wanted[code] for code in codes], np.int64)
+
+    def language_input(self, codes: list[str], side: int | None = None) -> dict[str, torch.Tensor]:
+        """{"language_ids": (R,)} where the model has language embeddings, else nothing. For texts in one language each: that of their row, or the
+        first or second (side 0 or 1) of its pair."""
+        if self.languages is None:
+            return {}
+        spoken = codes if side is None else [registry.pair(code)[side] for code in codes]
+        return {"language_ids": torch.from_numpy(self.language_ids(spoken))}
+
     def is_special(self, ids: np.ndarray) -> np.ndarray:
         """bool of the same shape."""
         table = np.zeros(self.size, bool)
@@ -93,6 +124,21 @@ def model_inputs(ids_BL: np.ndarray, lengths_B: np.ndarray) -> dict[str, torch.T
     full = bool((lengths_B == width).all())
     mask = None if full else torch.from_numpy((np.arange(width) < lengths_B[:, None]).astype(np.int64))
     return {"input_ids": torch.from_numpy(ids_BL), "attention_mask": mask}
+
+
+def language_codes(languages: list[str]) -> list[str]:
+    """The single languages in languages and pairs, as xlt's codes, sorted: those that a model trained on them has embeddings of."""
+    singles = [single for code in languages for single in (registry.pair(code) if _is_pair(code) else (code,))]
+    return sorted({_same(code) for code in singles})
+
+
+def _is_pair(code: str) -> bool:
+    return "-" in code and not registry.known(code)
+
+
+def _same(code: str) -> str:
+    """xlt's code of a language, so that eng_Latn and en share an embedding; a code of the data set's own stays as it is."""
+    return registry.canonical(code) if registry.known(code) else code
 
 
 def _find(ids: tuple[int, ...], part: tuple[int, ...], start: int) -> int:

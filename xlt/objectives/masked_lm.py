@@ -54,7 +54,7 @@ class MaskedLM:
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in rows.segments[0]])
         noised_BL, chosen_BL = self.corrupt(ids_BL, rows.keys, vocabulary)
         where_M = np.flatnonzero(chosen_BL)
-        tensors = model_inputs(noised_BL, lengths_B)
+        tensors = model_inputs(noised_BL, lengths_B) | vocabulary.language_input(rows.languages)
         tensors |= {"where": torch.from_numpy(where_M), "targets": torch.from_numpy(ids_BL.ravel()[where_M])}
         return Batch(tensors, count=len(where_M), tokens=int(lengths_B.sum()), rows=len(rows))
 
@@ -70,7 +70,7 @@ class MaskedLM:
 
     def logits(self, model, batch: Batch) -> torch.Tensor:
         """logits_MV at the chosen positions."""
-        hidden_BLD = model.hidden({k: batch[k] for k in ("input_ids", "attention_mask")})
+        hidden_BLD = model.hidden({k: v for k, v in batch.tensors.items() if k not in ("where", "targets")})
         return masked_lm_logits(model.backbone, hidden_BLD.flatten(0, 1)[batch["where"]])
 
     def loss(self, model, batch: Batch) -> torch.Tensor:
