@@ -31,7 +31,7 @@ ROWS, BATCH, MASKED = 20_000, 32, 0.15
 def rows_of(vocabulary: int) -> list[np.ndarray]:
     """Token ids of sentences, without special tokens: log-normal lengths (mean near 25 with specials), Zipf ids."""
     random = np.random.default_rng(0)
-    lengths = np.clip(np.exp(random.normal(2.85, 0.72, ROWS)).astype(int), 1, LONGEST - 2)
+    lengths = np.clip(np.exp(random.normal(2.95, 0.72, ROWS)).astype(int), 1, LONGEST - 2)
     ids = np.minimum(random.zipf(1.2, int(lengths.sum())), 10**9) % (vocabulary - 5) + 5
     return np.split(ids, np.cumsum(lengths)[:-1])
 
