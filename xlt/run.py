@@ -26,7 +26,7 @@ from xlt.tokenization.load import resolve
 
 SCHEMA = 1
 _SPEED_ONLY = ("hardware", "tracking", "run")  # groups that may differ between two halves of a run
-_ASKED = ("manifest.json", "config.yaml")  # written before any work is done
+_ASKED = ("cleaning.json", "manifest.json", "config.yaml")  # written before any work is done
 _PACKAGES = ("xlt", "torch", "transformers", "tokenizers", "sentencepiece", "numpy", "accelerate")
 
 

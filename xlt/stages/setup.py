@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from xlt import languages
+from xlt import files, languages
+from xlt.data.cleaning import report
 from xlt.data.encode import Table, encode
-from xlt.errors import ConfigError
+from xlt.errors import ConfigError, DataError
+from xlt.run import RunDirectory
 from xlt.tokenization.load import load, tokenizer_hash
 from xlt.training.tracking import check_trackers
 
@@ -101,6 +104,29 @@ def _canonical(code: str, offered: list[str]) -> str:
     wanted = languages.canonical(code)
     same = [o for o in offered if "-" not in o and languages.known(o) and languages.canonical(o) == wanted]
     return same[0] if same else wanted
+
+
+def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen):
+    """(cfg with the text of `wanted` cleaned by cfg.cleaning, the report); cfg as it was and None where nothing is to be cleaned.
+
+    Writes cleaning.json and prints what each filter removed per language. DataError if no text of a language is left.
+    """
+    if cfg.cleaning is None or not cfg.cleaning.working or view != "text":
+        return cfg, None
+    screen.say(f"{cfg.stage}: cleaning {cfg.dataset.name} in {len(wanted)} languages ({', '.join(cfg.cleaning.names)})")
+    dataset, found = cfg.cleaning.clean(cfg.dataset, wanted, cache_folder(cfg))
+    files.write_json(run.path / "cleaning.json", found)
+    for name, codes in found["not_judged"].items():
+        screen.warn(f"cleaning: {name} does not know {', '.join(codes)}, so their rows passed it")
+    screen.table(*report.table(found))
+    for code, counts in found["languages"].items():
+        if not counts["kept"]:
+            most = max(counts["removed"], key=counts["removed"].get)
+            raise DataError(
+                f"cleaning: nothing in {code} is left, {most} alone removed {counts['removed'][most]:,} of {counts['rows']:,} rows "
+                f"(examples in {run.path / 'cleaning.json'}); loosen it in cleaning.filters, or leave {code} out"
+            )
+    return replace(cfg, dataset=dataset), found
 
 
 def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:
