@@ -18,8 +18,8 @@ BITS = 10  # 1024 files
 class Records:
     """(key, value), uint64 each, in the order in which they were added."""
 
-    def __init__(self, folder: Path, limit: int = LIMIT):
-        self._folder, self._limit = folder, limit
+    def __init__(self, folder: Path, limit: int | None = None):
+        self._folder, self._limit = folder, limit or LIMIT
         self._waiting: list[np.ndarray] = []
         self._count, self.on_disk = 0, False
 

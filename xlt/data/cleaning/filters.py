@@ -41,12 +41,12 @@ class Normalise:
 
 
 _NEVER = (  # controls, soft hyphen, bidi marks, invisible operators, BOM, annotation, tags outside flags, surrogates, private use, non-characters
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
     "\\p{Cs}\\p{Co}\\p{Noncharacter_Code_Point}\U000e0001]|(?<!\U0001f3f4[\U000e0020-\U000e007f]*)[\U000e0020-\U000e007f]"
 )
 _INVISIBLE = regex.compile(f"(?:{_NEVER})+")
 _JOINERS, _ZERO_SPACES = regex.compile("[\u200c\u200d]+"), regex.compile("\u200b+")
-_BREAKS, _BLANKS = regex.compile("\r\n?"), regex.compile(r"(?:(?!\n)\s)+")
+_BREAKS, _BLANKS = regex.compile("\r\n?"), regex.compile(r"(?:(?!\n)[\s\x1c-\x1f])+")
 _AROUND_BREAKS, _MANY_BREAKS = regex.compile(" ?\n ?"), regex.compile("\n{3,}")
 _CLEAN = regex.compile(
     rf"{_NEVER}|[\u200b-\u200d]|[\t\v\f\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|\s\s|^\s|\s$"
@@ -75,11 +75,10 @@ class Characters:
     changes: ClassVar[bool] = True
 
     def __post_init__(self):
-        for field in ("joiners", "zero_width_spaces"):
-            try:
-                scripts.members(*getattr(self, field))
-            except ValueError as error:
-                raise ConfigError(f"cleaning.filters: Characters.{field}: {error}") from None
+        problems = _unknown_scripts("Characters.joiners", self.joiners)
+        problems += _unknown_scripts("Characters.zero_width_spaces", self.zero_width_spaces)
+        if problems:
+            raise ConfigError(problems)
 
     def apply(self, text: str, language: str) -> str:
         """The text without them; it may be empty then."""
@@ -139,6 +138,7 @@ class Length:
             problems.append(
                 f"cleaning.filters: Length.max_characters: {self.max_characters} is not above 0; null switches it off"
             )
+        problems += _unknown_scripts("Length.unspaced", self.unspaced)
         if problems:
             raise ConfigError(problems)
 
@@ -215,15 +215,15 @@ class ScriptAgreement:
 
     def __post_init__(self):
         _share("ScriptAgreement.min_share", self.min_share)
+        problems = []
         for code, more in self.also.items():
             if not languages.known(code):
-                raise ConfigError(
+                problems.append(
                     f"cleaning.filters: ScriptAgreement.also: {code!r} is not a known language code; correct it"
                 )
-            try:
-                scripts.members(*more)
-            except ValueError as error:
-                raise ConfigError(f"cleaning.filters: ScriptAgreement.also.{code}: {error}") from None
+            problems += _unknown_scripts(f"ScriptAgreement.also.{code}", more)
+        if problems:
+            raise ConfigError(problems)
 
     def apply(self, text: str, language: str) -> str | None:
         """The text if it is in such a script."""
@@ -250,3 +250,11 @@ class ScriptAgreement:
 def _share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise ConfigError(f"cleaning.filters: {name}: {value} is not in [0, 1]; give a share")
+
+
+def _unknown_scripts(name: str, codes: list[str]) -> list[str]:
+    try:
+        scripts.members(*codes)
+    except ValueError as error:
+        return [f"cleaning.filters: {name}: {error}"]
+    return []

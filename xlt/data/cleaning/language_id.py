@@ -58,7 +58,7 @@ class LanguageId:
         if self.off or not self.judges(language):
             return text
         guess, score = _guess(_load(self.model), text)
-        agrees = _labels(self.model)[guess] in self._accepted(language)
+        agrees = _labels(self.model).get(guess) in self._accepted(language)
         return text if agrees and score >= self.min_score else None
 
     def _accepted(self, language: str) -> set[str]:
@@ -71,14 +71,18 @@ class LanguageId:
 
 def _guess(model: Any, text: str) -> tuple[str, float]:
     """Label and probability. The package's own `predict` breaks with numpy 2 in its older releases; what it calls does not."""
-    (score, label), *_ = model.f.predict(" ".join(text.split()) + "\n", 1, 0.0, "strict")
-    return label, min(score, 1.0)
+    line = " ".join(text.split()).encode("utf-8", "replace").decode()
+    found = model.f.predict(line + "\n", 1, 0.0, "strict")
+    return (found[0][1], found[0][0]) if found else ("", 0.0)
 
 
 @cache
 def _labels(path: str) -> dict[str, str]:
     """label -> our code, or the label itself where we know none."""
-    bare = {label: label.removeprefix(LABEL) for label in _load(path).get_labels()}
+    labels = _load(path).get_labels()
+    if not all(label.startswith(LABEL) for label in labels):
+        raise ConfigError(f"cleaning.language_model: {path} holds word vectors; give a model that identifies languages")
+    bare = {label: label.removeprefix(LABEL) for label in labels}
     return {label: languages.canonical(code) if languages.known(code) else code for label, code in bare.items()}
 
 

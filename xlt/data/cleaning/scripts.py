@@ -22,7 +22,9 @@ def members(*scripts: str) -> str:
     parts = [part for script in scripts for part in _PARTS.get(script, (script,))]
     inside = "".join(rf"\p{{scx={part}}}" for part in parts)
     try:
-        regex.compile(f"[{inside}]")
+        if not all(len(script) == 4 and script.isalpha() for script in scripts):
+            raise regex.error("not a code")
+        regex.compile(f"[{inside} ]")
     except regex.error:
         raise ValueError(f"{', '.join(scripts)}: not all are four-letter codes of scripts that Unicode has") from None
     return inside
@@ -31,6 +33,8 @@ def members(*scripts: str) -> str:
 @cache
 def letters_of(scripts: tuple[str, ...]) -> regex.Pattern:
     """Runs of letters and marks of these scripts."""
+    if not scripts:
+        return regex.compile(r"(?!)")
     return regex.compile(rf"[[\p{{L}}\p{{M}}]&&[{members(*scripts)}]]+", regex.V1)
 
 
