@@ -131,6 +131,10 @@ class CleanText:
     def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
         """Of training text, what was kept. DataError for a language that was not cleaned."""
         if view == "text" and split == "train":
+            if language not in self.spans:
+                raise DataError(
+                    f"dataset {self.name}: {language} is not among the languages that were cleaned, {', '.join(self.spans)}"
+                )
             return self._kept(language)
         rows = self.source.rows(view, language, split)
         return (
@@ -147,10 +151,6 @@ class CleanText:
         )
 
     def _kept(self, language: str) -> Iterator[dict]:
-        if language not in self.spans:
-            raise DataError(
-                f"dataset {self.name}: {language} is not among the languages that were cleaned, {', '.join(self.spans)}"
-            )
         with open(self.verdicts, "rb") as file:
             file.seek(self.spans[language][0])
             for chunk in chunks(self.source.rows("text", language, "train")):
