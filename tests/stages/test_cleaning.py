@@ -78,7 +78,15 @@ def test_the_guard_removes_held_out_lines_only(shell, place):
 
 
 def test_a_language_of_which_nothing_is_left(shell, place):
-    answer = shell(*command("pretrain", place, "cleaning=standard", "cleaning.filters.2.min_words=100"))
+    answer = shell(
+        *command(
+            "pretrain",
+            place,
+            "cleaning=standard",
+            "cleaning.filters.2.min_words=100",
+            "cleaning.filters.2.enough_letters=1000",
+        )
+    )
     path = "runs/main/pretrain/cleaning.json"
     assert answer.code == 2 and answer.err == [
         f"xlt: cleaning: nothing in en is left, length alone removed 44 of 44 rows (examples in {path}); loosen it in cleaning.filters, or leave en out"
@@ -115,7 +123,7 @@ def test_the_numbers_of_the_standard_pipeline():
     assert numbers == [
         ("Normalise", {}),
         ("Characters", {}),
-        ("Length", {"min_words": 3, "letters_per_word": 2}),
+        ("Length", {"min_words": 3, "enough_letters": 15, "letters_per_word": 2}),
         ("RepeatedLines", {"max_share": 0.3, "max_character_share": 0.2}),
         ("Symbols", {"max_share": 0.4}),
         ("ScriptAgreement", {"min_share": 0.5}),

@@ -12,7 +12,9 @@ from xlt.errors import ConfigError
 
 JOINERS = ["Arab", "Syrc", "Deva", "Beng", "Sinh", "Mlym", "Khmr"]
 CHARACTERS = Characters(joiners=JOINERS, zero_width_spaces=["Thai", "Khmr"])
-LENGTH = Length(min_words=3, max_characters=40, letters_per_word=2, unspaced=["Hani", "Hira", "Kana", "Thai"])
+LENGTH = Length(
+    min_words=3, enough_letters=15, max_characters=40, letters_per_word=2, unspaced=["Hani", "Hira", "Kana", "Thai"]
+)
 SYMBOLS = Symbols(max_share=0.4)
 SCRIPT = ScriptAgreement(min_share=0.5, also={"sr": ["Latn"]})
 
@@ -132,6 +134,9 @@ def test_idempotent_on_noise():
     [
         ("one two three", True),
         ("one two", False),
+        ("fifteen letters", False),  # 14 of them
+        ("fifteen lettersx", True),
+        ("123456789012345 1", False),
         ("one, two - !", False),  # signs are no words
         ("它是一种树", False),  # five letters: two and a half
         ("它是一种大树", True),
@@ -145,7 +150,9 @@ def test_length(text, kept):
 
 
 def test_length_without_upper_bound():
-    assert Length(min_words=1, max_characters=None, letters_per_word=2, unspaced=[]).apply("x" * 10**6, "en")
+    assert Length(min_words=1, enough_letters=15, max_characters=None, letters_per_word=2, unspaced=[]).apply(
+        "x" * 10**6, "en"
+    )
 
 
 def test_symbols_at_the_bound():
@@ -209,9 +216,9 @@ def test_folded():
     ("make", "sentence"),
     [
         (lambda: Characters(joiners=["Persian!"], zero_width_spaces=[]), "Characters.joiners: Persian!: not all are four-letter codes"),
-        (lambda: Length(min_words=0, max_characters=None, letters_per_word=2, unspaced=[]), "Length.min_words 0 and letters_per_word 2 are"),
-        (lambda: Length(min_words=1, max_characters=0, letters_per_word=2, unspaced=[]), "Length.max_characters: 0 is not above 0"),
-        (lambda: Length(min_words=1, max_characters=None, letters_per_word=2, unspaced=["Xx"]), "Length.unspaced: Xx: not all"),
+        (lambda: Length(min_words=0, enough_letters=15, max_characters=None, letters_per_word=2, unspaced=[]), "Length.min_words: 0 is not above 0"),
+        (lambda: Length(min_words=1, enough_letters=15, max_characters=0, letters_per_word=2, unspaced=[]), "Length.max_characters: 0 is not above 0"),
+        (lambda: Length(min_words=1, enough_letters=15, max_characters=None, letters_per_word=2, unspaced=["Xx"]), "Length.unspaced: Xx: not all"),
         (lambda: Symbols(max_share=40), "Symbols.max_share: 40 is not in [0, 1]"),
         (lambda: RepeatedLines(max_share=0.3, max_character_share=2), "RepeatedLines.max_character_share: 2 is not in [0, 1]"),
         (lambda: ScriptAgreement(min_share=-1, also={}), "ScriptAgreement.min_share: -1 is not in [0, 1]"),

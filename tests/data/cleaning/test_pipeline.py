@@ -20,7 +20,7 @@ from xlt.data.cleaning.pipeline import Cleaning
 from xlt.data.encode import encode
 from xlt.errors import ConfigError, DataError, Interrupted, StorageError
 
-LENGTH = Length(min_words=2, max_characters=None, letters_per_word=2, unspaced=[])
+LENGTH = Length(min_words=2, enough_letters=15, max_characters=None, letters_per_word=2, unspaced=[])
 CHARACTERS = Characters(joiners=["Arab"], zero_width_spaces=[])
 EXACT = ExactDuplicates(fold=True, across_languages=True)
 HELD_OUT = HeldOut(min_line=50)
@@ -162,7 +162,7 @@ def test_the_fingerprint_follows_all_that_decides(tmp_path):
 
     base = prints()
     assert prints() == base
-    other = Length(min_words=1, max_characters=None, letters_per_word=2, unspaced=[])
+    other = Length(min_words=1, enough_letters=15, max_characters=None, letters_per_word=2, unspaced=[])
     variants = [
         prints(filters=(other, HeldOut(min_line=50))),
         prints(filters=(HeldOut(min_line=50), LENGTH)),

@@ -48,9 +48,6 @@ _INVISIBLE = regex.compile(f"(?:{_NEVER})+")
 _JOINERS, _ZERO_SPACES = regex.compile("[\u200c\u200d]+"), regex.compile("\u200b+")
 _BREAKS, _BLANKS = regex.compile("\r\n?"), regex.compile(r"(?:(?!\n)[\s\x1c-\x1f])+")
 _AROUND_BREAKS, _MANY_BREAKS = regex.compile(" ?\n ?"), regex.compile("\n{3,}")
-_CLEAN = regex.compile(
-    rf"{_NEVER}|[\u200b-\u200d]|[\t\v\f\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|\s\s|^\s|\s$"
-)
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]")
 _SPACED = regex.compile(r"[\p{L}\p{N}]\S*")
 _EMOJI, _BEFORE_JOINER = (
@@ -82,8 +79,8 @@ class Characters:
 
     def apply(self, text: str, language: str) -> str:
         """The text without them; it may be empty then."""
-        if _CLEAN.search(text) is None:
-            return text
+        if text.isprintable() and "  " not in text and text == text.strip(" "):
+            return text  # all of the characters in question are not printable, in Python's sense; this alone is fast
         text = _INVISIBLE.sub("", text)
         text = _ZERO_SPACES.sub(self._zero_space, _JOINERS.sub(self._joiner, text))
         text = _BLANKS.sub(" ", _BREAKS.sub("\n", text))
@@ -116,11 +113,13 @@ def _around(found: regex.Match) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
-    """Neither fragments nor texts beyond all bounds. A word is what white space separates, if a letter or number is in it; of scripts that
-    are written without, `letters_per_word` letters are one.
+    """Neither fragments nor texts beyond all bounds: `min_words` words or `enough_letters` letters (Turkish says in one word what English
+    says in three). A word is what white space separates, if a letter or number is in it; of scripts that are written without,
+    `letters_per_word` letters are one.
     """
 
     min_words: int
+    enough_letters: int
     max_characters: int | None
     letters_per_word: int
     unspaced: list[str]  # ISO 15924
@@ -130,10 +129,11 @@ class Length:
 
     def __post_init__(self):
         problems = []
-        if self.min_words < 1 or self.letters_per_word < 1:
-            problems.append(
-                f"cleaning.filters: Length.min_words {self.min_words} and letters_per_word {self.letters_per_word} are not both above 0; give 1 or more"
-            )
+        for field in ("min_words", "enough_letters", "letters_per_word"):
+            if getattr(self, field) < 1:
+                problems.append(
+                    f"cleaning.filters: Length.{field}: {getattr(self, field)} is not above 0; give 1 or more"
+                )
         if self.max_characters is not None and self.max_characters < 1:
             problems.append(
                 f"cleaning.filters: Length.max_characters: {self.max_characters} is not above 0; null switches it off"
@@ -146,7 +146,9 @@ class Length:
         """The text if it is within the bounds."""
         if self.max_characters is not None and len(text) > self.max_characters:
             return None
-        return text if self.words(text) >= self.min_words else None
+        if sum(map(str.isalpha, text)) >= self.enough_letters or self.words(text) >= self.min_words:
+            return text
+        return None
 
     def words(self, text: str) -> float:
         """Words as defined above."""
@@ -171,6 +173,8 @@ class Symbols:
     def apply(self, text: str, language: str) -> str | None:
         """The text if it has few enough."""
         seen = sum(map(len, text.split()))
+        if seen and seen - sum(map(str.isalpha, text)) <= self.max_share * seen:
+            return text  # without looking for marks, which take longer
         return text if seen and seen - scripts.letters(text) <= self.max_share * seen else None
 
 
@@ -228,9 +232,12 @@ class ScriptAgreement:
     def apply(self, text: str, language: str) -> str | None:
         """The text if it is in such a script."""
         wanted = self._scripts(language)
-        if wanted is None or not (written := scripts.letters(text)):
+        if wanted is None or (text.isascii() and "Latn" in wanted):
             return text
-        return text if scripts.count(scripts.letters_of(wanted), text) >= self.min_share * written else None
+        found = scripts.count(scripts.letters_of(wanted), text)
+        if found >= self.min_share * len(text):
+            return text  # without counting letters
+        return text if found >= self.min_share * scripts.letters(text) else None
 
     def _scripts(self, language: str) -> tuple[str, ...] | None:
         if language not in self._known:

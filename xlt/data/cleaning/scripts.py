@@ -6,6 +6,7 @@ Knows characters only: which script a language uses is in `xlt.languages`.
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from functools import cache
 
@@ -14,6 +15,7 @@ import regex
 _PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hang": ("Hang", "Hani")}
 _PARTS |= dict.fromkeys(("Hans", "Hant"), ("Hani", "Bopo"))
 _LETTERS = regex.compile(r"[\p{L}\p{M}]+")
+_ASCII_WORDLESS = re.compile(r"[^a-z0-9]+")
 _WORDLESS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 
 
@@ -54,6 +56,8 @@ def folded(text: str) -> str:
 
     NFKC, casefold, runs of anything but letters, marks and numbers as one blank.
     """
+    if text.isascii():
+        return _ASCII_WORDLESS.sub(" ", text.lower()).strip() or " ".join(text.split())
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WORDLESS.sub(" ", plain).strip() or " ".join(text.split())
 
