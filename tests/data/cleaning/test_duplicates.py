@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from xlt.data.cleaning import buckets, held_out
+from xlt.data.cleaning import buckets, duplicates, held_out
 from xlt.data.cleaning.buckets import Records, groups
 from xlt.data.cleaning.duplicates import ExactDuplicates, NearDuplicates
 from xlt.data.cleaning.held_out import HeldOut, held_out_texts
@@ -121,6 +121,18 @@ def test_near_duplicates_are_those_of_a_comparison_of_all_with_all(tmp_path, mon
     assert len(wanted) > 30
     spec = NearDuplicates(ngram=4, bands=30, rows=1, threshold=0.6, across_languages=across)
     assert run(spec, languages, tmp_path) == wanted
+
+
+def test_in_a_bucket_of_few_rows_each_is_compared_with_each(tmp_path, monkeypatch):
+    """All rows in one bucket, of which the first is like none: the closed form speaks of pairs, so every pair has to be looked at."""
+    monkeypatch.setattr(
+        duplicates.minhash, "band_keys", lambda found, bands, salt: np.zeros((len(found), bands), np.uint64)
+    )
+    other, a, b = "completely unlike", "a line of text to be repeated", "something else is said here"
+    texts = [other, a, b, f"{a}s", f"{b}s", "nothing of the kind", f"{a}!x", "no", f"{b} x"]
+    assert len(texts) == duplicates.COMPARED + 1
+    spec = NearDuplicates(ngram=4, bands=1, rows=1, threshold=0.6, across_languages=True)
+    assert run(spec, [texts], tmp_path) == [3, 4, 6, 8]
 
 
 def test_near_duplicates_are_found_with_the_probability_of_the_banding_and_none_beside(tmp_path):

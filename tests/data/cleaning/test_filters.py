@@ -177,6 +177,9 @@ def test_repeated_lines():
     assert lines.apply("long line one\nx\nx\nlong line two", "en"), "1 of 4 lines, 1 of 28 characters"
     assert lines.apply("x\nx\nx\nlong line", "en") is None, "2 of 4 lines"
     assert lines.apply("long line\nlong line\na\nb\nc\nd", "en") is None, "1 of 6 lines, but 9 of 22 characters"
+    assert lines.apply("\n".join(["x"] * 4 + [f"long line {i}" for i in range(6)]), "en"), (
+        "3 of 10 lines is no more than 30 %"
+    )
     assert lines.apply("a\n\n \nb\n\nc", "en"), "empty lines are no lines"
 
 

@@ -69,10 +69,25 @@ def test_estimates_are_within_the_theoretical_error(shared, own):
     assert (np.abs(estimates - s) < 4 * error).mean() > 0.998
 
 
-def test_each_element_is_as_often_the_smallest():
-    """Min-wise independence, which is what the estimate rests on."""
+def test_estimates_of_texts_are_within_the_theoretical_error():
+    """Real n-grams, which overlap: squared errors over their variance sum to about the number of pairs."""
+    draw, functions, squares = random.Random(4), 112, []
+    for _ in range(600):
+        a = "".join(draw.choices("abcdefghij ", k=80))
+        at = draw.randrange(80)
+        b = a[:at] + "".join(draw.choices("abcdefghij ", k=draw.randrange(1, 40))) + a[at:]
+        s = len(plain(a, 5) & plain(b, 5)) / len(plain(a, 5) | plain(b, 5))
+        found = signatures(*ngrams([a, b], 5), functions)
+        squares.append(((found[0] == found[1]).mean() - s) ** 2 / (s * (1 - s) / functions))
+    assert abs(np.mean(squares) - 1) < 4 * np.sqrt(2 / 600)
+
+
+@pytest.mark.parametrize("texts", [None, "abcdefghijklmnopqrstuvwx", "a b c d e f g h i j k l "], ids=str)
+def test_each_element_is_as_often_the_smallest(texts):
+    """Min-wise independence, which is what the estimate rests on; n-grams of a text are no worse than random numbers."""
     functions, size = 4000, 20
-    hashes = noise.combine(noise.key("elements"), np.arange(size))
+    hashes = noise.combine(noise.key("elements"), np.arange(size)) if texts is None else ngrams([texts], 5)[0]
+    assert len(set(hashes.tolist())) == size
     smallest = signatures(hashes, np.array([0]), functions)[0]
     singles = signatures(hashes, np.arange(size), functions)
     counts = (singles == smallest).sum(1)
