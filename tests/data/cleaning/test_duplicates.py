@@ -121,6 +121,8 @@ def test_near_duplicates_are_those_of_a_comparison_of_all_with_all(tmp_path, mon
     assert len(wanted) > 30
     spec = NearDuplicates(ngram=4, bands=30, rows=1, threshold=0.6, across_languages=across)
     assert run(spec, languages, tmp_path) == wanted
+    if limit == 40:
+        assert len(list((tmp_path / "search" / "pairs").iterdir())) > 20, "no file holds most of the pairs"
 
 
 def test_in_a_bucket_of_few_rows_each_is_compared_with_each(tmp_path, monkeypatch):
