@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from types import SimpleNamespace
 
 import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from xlt.config import schema
-from xlt.config.build import StageRun
 
 
 class Toy:
@@ -60,7 +60,7 @@ def word_tokenizer(words, template="xlm-r"):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
-def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run", cleaning=None, **changes):
+def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run", **changes):
     """A built config as `xlt.config` makes it, without Hydra. changes: fields of the groups train and hardware, source, and seed."""
     train = dict(
         steps=12, epochs=None, batch_size=8, batch_tokens=None, window=4, max_length=24, alpha=0.3, learning_rate=1e-3, schedule=schema.Schedule.linear,
@@ -80,7 +80,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
         name=name, root=str(folder), dir=str(folder / name / stage), overwrite=False, cache=str(folder / "cache")
     )
     resolved = {"seed": 1, "run": {"name": name}, "train": {"steps": train["steps"]}, "objective": None}
-    return StageRun(
+    return SimpleNamespace(
         stage=stage, seed=1, run=run, languages=schema.Languages(None, ["en"], None), train=schema.Train(**train), hardware=schema.Hardware(**hardware),
-        tracking=schema.Tracking([], "xlt"), dataset=dataset, cleaning=cleaning, tokenizer=tokenizer, model=model, objective=objective, resolved=resolved,
+        tracking=schema.Tracking([], "xlt"), dataset=dataset, cleaning=None, tokenizer=tokenizer, model=model, objective=objective, resolved=resolved,
     )  # fmt: skip

@@ -99,7 +99,7 @@ WRONG = {
     ("pretrain", "cleaning.filters.0.form=nfd"): "cleaning.filters[0].form: 'nfd' is not one of its values; did you mean nfc?",
     ("pretrain", "cleaning.filters.4.max_share=3"): "cleaning.filters: Symbols.max_share: 3.0 is not in [0, 1]; give a share",
     ("pretrain", "cleaning.language_model=no.ftz"): "cleaning.language_model: no.ftz is not a file; give the .bin or .ftz of a fastText model",
-    ("pretrain", "objective=contrastive"): "cleaning: Contrastive reads parallel text, and only plain text is cleaned; choose cleaning=none",
+    ("pretrain", "objective=contrastive"): "cleaning: Contrastive reads parallel, and only plain text is cleaned; choose cleaning=none",
     ("finetune", ""): "cleaning: xlt finetune takes no cleaning",
     ("pretrain", "cleaning=standrad"): "cleaning: there is no standrad; did you mean standard?",
 }  # fmt: skip

@@ -89,9 +89,10 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
     if stage in VIEWS and getattr(objective, "view", None) not in VIEWS[stage]:
         what = f"{type(objective).__name__} reads {objective.view}" if objective is not None else "none is chosen"
         problems.append(f"objective: {what}, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective")
-    if cleaning is not None and cleaning.filters and getattr(objective, "view", "text") == "parallel":
+    parts = [part.objective for part in getattr(objective, "parts", {}).values()] or [objective]
+    if cleaning is not None and cleaning.filters and not any(getattr(p, "view", "text") == "text" for p in parts):
         problems.append(
-            f"cleaning: {type(objective).__name__} reads parallel text, and only plain text is cleaned; choose cleaning=none"
+            f"cleaning: {type(objective).__name__} reads {parts[0].view}, and only plain text is cleaned; choose cleaning=none"
         )
     if stage != "align" and hasattr(objective, "solve"):
         problems.append(

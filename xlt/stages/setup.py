@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -106,16 +105,18 @@ def _canonical(code: str, offered: list[str]) -> str:
     return same[0] if same else wanted
 
 
-def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen):
+def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen, part: str = ""):
     """(cfg with the text of `wanted` cleaned by cfg.cleaning, the report); cfg as it was and None where nothing is to be cleaned.
 
-    Writes cleaning.json and prints what each filter removed per language. DataError if no text of a language is left.
+    Writes cleaning.json (cleaning.PART.json, if several parts of a run read text) and prints what each filter removed per language.
+    DataError if no text of a language is left.
     """
     if cfg.cleaning is None or not cfg.cleaning.working or view != "text":
         return cfg, None
     screen.say(f"{cfg.stage}: cleaning {cfg.dataset.name} in {len(wanted)} languages ({', '.join(cfg.cleaning.names)})")
     dataset, found = cfg.cleaning.clean(cfg.dataset, wanted, cache_folder(cfg))
-    files.write_json(run.path / "cleaning.json", found)
+    written = run.path / f"cleaning{'.' * bool(part)}{part}.json"
+    files.write_json(written, found)
     for name, codes in found["not_judged"].items():
         screen.warn(f"cleaning: {name} does not know {', '.join(codes)}, so their rows passed it")
     screen.table(*report.table(found))
@@ -124,9 +125,9 @@ def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen):
             most = max(counts["removed"], key=counts["removed"].get)
             raise DataError(
                 f"cleaning: nothing in {code} is left, {most} alone removed {counts['removed'][most]:,} of {counts['rows']:,} rows "
-                f"(examples in {run.path / 'cleaning.json'}); loosen it in cleaning.filters, or leave {code} out"
+                f"(examples in {written}); loosen it in cleaning.filters, or leave {code} out"
             )
-    return replace(cfg, dataset=dataset), found
+    return type(cfg)(**{**vars(cfg), "dataset": dataset}), found
 
 
 def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:

@@ -248,6 +248,15 @@ def test_rules():
     assert [p.split(";")[0] for p in caught.value.problems] == starts
 
 
+def test_a_streamed_data_set_is_refused(tmp_path):
+    data = toy(en=["a b"])
+    data.streaming = True
+    with pytest.raises(
+        ConfigError, match="cleaning: toy is streamed, and a cleaning reads all of it before training begins"
+    ):
+        cleaning(LENGTH).clean(data, ["en"], tmp_path)
+
+
 def test_the_table_says_what_the_report_holds(tmp_path):
     _, found = cleaning(*STANDARD).clean(toy(**TRAIN), ["en", "de"], tmp_path)
     title, head, lines = report.table(found)

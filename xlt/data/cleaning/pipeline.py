@@ -78,8 +78,13 @@ class Cleaning:
     def clean(self, dataset: Dataset, languages: list[str], cache: Path) -> tuple[CleanText, dict]:
         """(`dataset` with the text of `languages` cleaned, the report), from the cache or worked out now.
 
-        Of texts that are alike, the one whose language comes first in `languages` stays.
+        Of texts that are alike, the one whose language comes first in `languages` stays. ConfigError for a data set that is streamed.
         """
+        if getattr(dataset, "streaming", False):
+            raise ConfigError(
+                f"cleaning: {dataset.name} is streamed, and a cleaning reads all of it before training begins; set dataset.streaming=false, or "
+                "choose cleaning=none"
+            )
         guarded = [dataset, *self.heldout.values()] if any(isinstance(f, HeldOut) for f in self.working) else []
         read = [data.fingerprint(view, code, split) for data, view, code, split in held_out(guarded)]
         read += [dataset.fingerprint("text", code, "train") for code in languages]
