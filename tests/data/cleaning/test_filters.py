@@ -7,7 +7,8 @@ import unicodedata
 import pytest
 
 from xlt.data.cleaning import scripts
-from xlt.data.cleaning.filters import Characters, Form, Length, Normalise, RepeatedLines, ScriptAgreement, Symbols
+from xlt.data.cleaning.characters import Characters
+from xlt.data.cleaning.filters import Form, Length, Normalise, RepeatedLines, ScriptAgreement, Symbols
 from xlt.errors import ConfigError
 
 JOINERS = ["Arab", "Syrc", "Deva", "Beng", "Sinh", "Mlym", "Khmr"]

@@ -13,8 +13,9 @@ import pytest
 from tests.toy import Toy, word_tokenizer
 from xlt import signals
 from xlt.data.cleaning import judging, pipeline, report
+from xlt.data.cleaning.characters import Characters
 from xlt.data.cleaning.duplicates import ExactDuplicates, NearDuplicates
-from xlt.data.cleaning.filters import Characters, Form, Length, Normalise, Symbols
+from xlt.data.cleaning.filters import Form, Length, Normalise, Symbols
 from xlt.data.cleaning.held_out import HeldOut
 from xlt.data.cleaning.pipeline import Cleaning
 from xlt.data.encode import encode

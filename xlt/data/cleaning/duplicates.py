@@ -109,6 +109,7 @@ class NearSearch:
         folder.mkdir(parents=True, exist_ok=True)
         self._records = Records(folder / "bands")
         self._spool = _Spool(folder)
+        self._grams = lru_cache(maxsize=256)(self._grams_of)
 
     def add(self, texts: list[str], rows: np.ndarray, group: int) -> None:
         """rows: int64, ascending over all calls, below 2^32. group: the language's number."""
@@ -170,8 +171,7 @@ class NearSearch:
             return False
         return minhash.jaccard(a, b) >= self._spec.threshold
 
-    @lru_cache(maxsize=256)  # noqa: B019  (a search lives as long as its cleaning)
-    def _grams(self, row: int) -> np.ndarray:
+    def _grams_of(self, row: int) -> np.ndarray:
         return np.unique(minhash.ngrams([self._spool[row]], self._spec.ngram)[0])
 
 

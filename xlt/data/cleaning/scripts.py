@@ -65,3 +65,12 @@ def folded(text: str) -> str:
 def key_of(text: str) -> int:
     """64 bits of BLAKE2b: a billion texts collide with a probability of 3 %."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def unknown(name: str, codes: list[str]) -> list[str]:
+    """A sentence for the field `name` of a filter, if not all of `codes` are scripts."""
+    try:
+        members(*codes)
+    except ValueError as error:
+        return [f"cleaning.filters: {name}: {error}"]
+    return []
