@@ -91,7 +91,7 @@ class RunDirectory:
 
     def _begun(self) -> bool:
         """Whether anything was made here yet: a run refused for a mistake in its config leaves only what was asked."""
-        return any(p.name not in _ASKED and not p.name.startswith(".") for p in self.path.iterdir())
+        return any(p.name not in _ASKED and not p.name.startswith((".", "cleaning.")) for p in self.path.iterdir())
 
     def _clear(self) -> None:
         """Killed on the way, what is left neither looks finished nor loses what says whose it is: metrics.json goes first, config.yaml last."""

@@ -27,7 +27,7 @@ CLOSED = {
     "hardware": schema.Hardware,
     "tracking": schema.Tracking,
 }
-OPEN = ("dataset", "tokenizer", "model", "objective")
+OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective")
 _trusted: set[str] = {"xlt"}
 
 
@@ -43,6 +43,7 @@ class StageRun:
     hardware: schema.Hardware
     tracking: schema.Tracking
     dataset: Any
+    cleaning: Any
     tokenizer: Any
     model: Any
     objective: Any

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 
-GROUPS = ("dataset", "languages", "tokenizer", "model", "objective", "train", "hardware", "tracking", "experiment")
+GROUPS = (
+    *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "train", "hardware", "tracking"),
+    "experiment",
+)
 
 
 def conf_dir() -> Path:

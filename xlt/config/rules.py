@@ -70,7 +70,7 @@ VIEWS = {
 }  # what an objective may read to be one of the stage
 
 
-def fits(stage: str, dataset: Any, tokenizer: Any, model: Any, objective: Any) -> list[str]:
+def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, objective: Any) -> list[str]:
     """Choices that are right in themselves but not for this stage."""
     problems = []
     learns = hasattr(tokenizer, "vocab_size")
@@ -89,6 +89,11 @@ def fits(stage: str, dataset: Any, tokenizer: Any, model: Any, objective: Any) -
     if stage in VIEWS and getattr(objective, "view", None) not in VIEWS[stage]:
         what = f"{type(objective).__name__} reads {objective.view}" if objective is not None else "none is chosen"
         problems.append(f"objective: {what}, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective")
+    parts = [part.objective for part in getattr(objective, "parts", {}).values()] or [objective]
+    if cleaning is not None and cleaning.filters and not any(getattr(p, "view", "text") == "text" for p in parts):
+        problems.append(
+            f"cleaning: {type(objective).__name__} reads {parts[0].view}, and only plain text is cleaned; choose cleaning=none"
+        )
     if stage != "align" and hasattr(objective, "solve"):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"

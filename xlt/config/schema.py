@@ -1,6 +1,6 @@
 """The closed groups: every key, its type and its unit. Values live in conf/*.yaml, rules in `check` of `xlt.config.rules`.
 
-Imports neither torch nor transformers: `xlt <stage> --cfg job` answers at once. The open groups (dataset, tokenizer, model, objective) are `Any` here;
+Imports neither torch nor transformers: `xlt <stage> --cfg job` answers at once. The open groups (dataset, cleaning, tokenizer, model, objective) are `Any` here;
 `xlt.config.build` types them by their `_target_`.
 """
 
@@ -113,6 +113,7 @@ class StageConfig:
     hardware: Hardware = field(default_factory=Hardware)
     tracking: Tracking = field(default_factory=Tracking)
     dataset: Any = MISSING
+    cleaning: Any = None  # stages that read text: tokenize, pretrain
     tokenizer: Any = MISSING
     model: Any = MISSING
     objective: Any = MISSING

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 
-from xlt import languages
+from xlt import files, languages
+from xlt.data.cleaning import report
 from xlt.data.encode import Table, encode
-from xlt.errors import ConfigError
+from xlt.errors import ConfigError, DataError
+from xlt.run import RunDirectory
 from xlt.tokenization.load import load, tokenizer_hash
 from xlt.training.tracking import check_trackers
 
@@ -101,6 +103,31 @@ def _canonical(code: str, offered: list[str]) -> str:
     wanted = languages.canonical(code)
     same = [o for o in offered if "-" not in o and languages.known(o) and languages.canonical(o) == wanted]
     return same[0] if same else wanted
+
+
+def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen, part: str = ""):
+    """(cfg with the text of `wanted` cleaned by cfg.cleaning, the report); cfg as it was and None where nothing is to be cleaned.
+
+    Writes cleaning.json (cleaning.PART.json, if several parts of a run read text) and prints what each filter removed per language.
+    DataError if no text of a language is left.
+    """
+    if cfg.cleaning is None or not cfg.cleaning.working or view != "text":
+        return cfg, None
+    screen.say(f"{cfg.stage}: cleaning {cfg.dataset.name} in {len(wanted)} languages ({', '.join(cfg.cleaning.names)})")
+    dataset, found = cfg.cleaning.clean(cfg.dataset, wanted, cache_folder(cfg))
+    written = run.path / f"cleaning{'.' * bool(part)}{part}.json"
+    files.write_json(written, found)
+    for name, codes in found["not_judged"].items():
+        screen.warn(f"cleaning: {name} does not know {', '.join(codes)}, so their rows passed it")
+    screen.table(*report.table(found))
+    for code, counts in found["languages"].items():
+        if not counts["kept"]:
+            most = max(counts["removed"], key=counts["removed"].get)
+            raise DataError(
+                f"cleaning: nothing in {code} is left, {most} alone removed {counts['removed'][most]:,} of {counts['rows']:,} rows "
+                f"(examples in {written}); loosen it in cleaning.filters, or leave {code} out"
+            )
+    return type(cfg)(**{**vars(cfg), "dataset": dataset}), found
 
 
 def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:

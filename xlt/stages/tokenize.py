@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from xlt import files, signals
+from xlt.data.cleaning.report import summary
 from xlt.data.sampling import language_shares
 from xlt.run import RunDirectory, peak_memory
-from xlt.stages.setup import choose_languages
+from xlt.stages.setup import choose_languages, clean_text
 from xlt.tokenization.load import tokenizer_hash
 from xlt.tokenization.train import balanced_sample, draw_sentences, fertility, train
 from xlt.training.progress import Screen
@@ -20,6 +21,7 @@ def run(cfg) -> float:
     spec, screen = cfg.tokenizer, Screen()
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     wanted = choose_languages(cfg.languages.train, cfg.dataset, "text", "train", "languages.train")
+    cfg, cleaned = clean_text(cfg, "text", wanted, directory, screen)
     directory.record({"data": {language: cfg.dataset.fingerprint("text", language, "train") for language in wanted}})
     texts = {}
     for language in wanted:
@@ -77,6 +79,7 @@ def run(cfg) -> float:
                 {"language": language, "rows": sizes[language], "share": shares[language], "drawn": counts[language]}
                 for language in wanted
             ],
+            **({"cleaning": summary(cleaned)} if cleaned else {}),
             "efficiency": {"peak_memory_bytes": peak_memory()},
         }
     )

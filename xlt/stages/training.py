@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlt import files
+from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table, gather
 from xlt.data.plan import Plan
 from xlt.data.sampling import language_shares, share_table
@@ -16,7 +17,7 @@ from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
 from xlt.models.build import TransferModel, build, max_tokens, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.stages.setup import accelerator_of, choose_languages, clean_text, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
@@ -63,6 +64,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     vocabulary = Vocabulary.of(tokenizer)
 
     wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
+    cfg, cleaned = clean_text(cfg, objective.view, wanted, run, screen)
     tables = encode_all(cfg, objective, tokenizer, wanted, "train")
     judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
     dev = encode_all(cfg, objective, tokenizer, judged, "dev")
@@ -138,6 +140,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             "split": "dev",
             "higher_is_better": objective.higher_is_better,
             "sampling": [vars(line) for line in table],
+            **({"cleaning": summary_of_cleaning(cleaned)} if cleaned else {}),
             "parameters": sum(p.numel() for p in plain.parameters()),
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
