@@ -5,16 +5,15 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, BertConfig, XLMRobertaConfig
 
-from tests.toy import word_tokenizer
+from tests.toy import masked_lm, word_tokenizer
 from xlt import noise
 from xlt.errors import ConfigError
 from xlt.models.build import TransferModel
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.types import Rows
 from xlt.vocabulary import Vocabulary
 
 WORDS = ["a", "b", *(f"w{i}" for i in range(50))]
-OBJECTIVE = MaskedLM(mask_rate=0.15, mask_share=0.8, random_share=0.1)
+OBJECTIVE = masked_lm()
 
 
 @pytest.fixture(scope="module")
@@ -95,4 +94,4 @@ def test_a_rows_noise_does_not_depend_on_its_batch(vocabulary):
 
 def test_wrong_shares_are_one_sentence():
     with pytest.raises(ConfigError, match=r"objective.mask_share \+ objective.random_share: 0.9 \+ 0.2"):
-        MaskedLM(mask_rate=0.15, mask_share=0.9, random_share=0.2)
+        masked_lm(mask_share=0.9, random_share=0.2)

@@ -5,6 +5,7 @@ Knows nothing of data, objectives' losses or training. What it saves, plain tran
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from torch import nn
 
 from xlt.errors import ConfigError, DataError
 from xlt.files import verify
-from xlt.models.pooling import masked_lm_head
+from xlt.models.capabilities import require_head
+from xlt.models.heads import KINDS
 from xlt.tokenization.load import looks_local, resolve
 
 HEADS_FILE, TASK_FILE = "heads.safetensors", "xlt.json"
@@ -82,6 +84,10 @@ class TransferModel(nn.Module):
     def hidden(self, inputs: dict[str, torch.Tensor | None], layer: int | None = None) -> torch.Tensor:
         """hidden_BLD of the last layer, or of `layer` (0: embeddings)."""
         inputs = {k: v for k, v in inputs.items() if v is not None}
+        if "use_cache" in inspect.signature(self.backbone.base_model.forward).parameters:
+            inputs["use_cache"] = (
+                False  # a decoder would keep keys and values of every layer for a generation that never comes
+            )
         if layer is None or layer == getattr(self.backbone.config, "num_hidden_layers", None):
             return self.backbone.base_model(**inputs).last_hidden_state
         return self.backbone.base_model(**inputs, output_hidden_states=True).hidden_states[layer]
@@ -181,7 +187,7 @@ def build(
     seed: int,
     load_heads: bool = False,
 ) -> TransferModel:
-    """The model for an objective that needs `head` ("encoder" or "masked-lm") on its backbone.
+    """The model for an objective that needs `head` (one of `xlt.models.heads.KINDS`) on its backbone.
 
     New parameters are drawn from `seed`. load_heads: take the objective's own parameters from the checkpoint, too (scoring a fine-tuned model).
     """
@@ -189,7 +195,7 @@ def build(
 
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config, place = load_config(node, len(tokenizer), tokenizer.pad_token_id, special)
-    auto = {"encoder": transformers.AutoModel, "masked-lm": transformers.AutoModelForMaskedLM}[head]
+    auto = getattr(transformers, KINDS[head])
     torch.manual_seed(seed)
     # XLM-R's and BERT's pooler is trained by no objective here: left out, it is neither saved nor updated.
     options = {"add_pooling_layer": False} if head == "encoder" and config.model_type in _HAS_POOLER else {}
@@ -197,14 +203,20 @@ def build(
         backbone = auto.from_config(config, **options)
     else:
         backbone = _pretrained(auto, place, {"config": config, **options}, node.init_from, type(objective).__name__)
-    if head == "masked-lm":
-        masked_lm_head(backbone)  # a head of unknown shape is refused before training
+    require(backbone, head, objective)
     torch.manual_seed(seed)
     heads = objective.modules(backbone.config.hidden_size, labels)
     model = TransferModel(backbone, heads, {"labels": labels})
     if load_heads and heads:
         _load_heads(model, place)
     return model
+
+
+def require(backbone, head: str, objective) -> None:
+    """That the backbone can do what the objective needs, asked before training. objective.require(backbone), where it has one, asks for more."""
+    require_head(backbone, head)
+    if hasattr(objective, "require"):
+        objective.require(backbone)
 
 
 def _pretrained(auto, place: str, options: dict, init_from: str, objective: str):
@@ -227,7 +239,7 @@ def _pretrained(auto, place: str, options: dict, init_from: str, objective: str)
             raise
         raise ConfigError(
             f"model.init_from: {init_from} cannot be loaded as {auto.__name__}, which {objective} needs: its architecture has no such head; "
-            "take an encoder such as XLM-R, or another objective"
+            f"take {_EXAMPLE.get(auto.__name__, 'an encoder such as XLM-R')}, or another objective"
         ) from error
     except (OSError, SafetensorError) as error:
         raise DataError(
@@ -246,6 +258,10 @@ def max_tokens(model: TransferModel) -> int | None:
     return getattr(model.backbone.config, "max_position_embeddings", None)
 
 
+_EXAMPLE = {
+    "AutoModelForCausalLM": "a decoder such as GPT-2 or Llama",
+    "AutoModelForSeq2SeqLM": "an encoder-decoder such as mBART or mT5",
+}
 _HAS_POOLER = {"xlm-roberta", "bert", "roberta", "xlm-roberta-xl", "camembert"}
 
 
