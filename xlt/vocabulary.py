@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlt import languages, surface
+from xlt import languages as registry
+from xlt import surface
 from xlt.errors import ConfigError
 
 
@@ -20,6 +21,8 @@ class Vocabulary:
     prefix, between, suffix: ids before the first text, between two texts, after the last.
     pair_types: whether the second text of a pair has token type 1 (BERT) or 0 (XLM-R).
     bos, eos: what a row begins and ends with where an objective needs that; None where the tokenizer has no such token.
+    languages: those that the model has an embedding of, in the order of their ids; None: it has no language embeddings.
+    segments: whether the model has embeddings of its own for the first and the second text of a row.
     counts: int64 (V,), how often each token occurs in the training data, where the objective asks for it (`reads_counts`).
     """
 
@@ -34,6 +37,8 @@ class Vocabulary:
     bos: int | None
     eos: int | None
     tokenizer: Any = field(repr=False, compare=False)
+    languages: tuple[str, ...] | None = None
+    segments: bool = False
     counts: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -84,7 +89,7 @@ class Vocabulary:
 
     def language_token(self, language: str) -> int:
         """ConfigError if the tokenizer has none for the language."""
-        if (code := languages.canonical(language)) not in self.language_tokens:
+        if (code := registry.canonical(language)) not in self.language_tokens:
             raise ConfigError(
                 f"tokenizer: it has no token for the language {language} (it has {', '.join(self.language_tokens) or 'none for any'}); "
                 "take mBART's, add <CODE> tokens to yours, or set objective.language_tokens=false"
@@ -127,6 +132,24 @@ class Vocabulary:
         ids_BL[np.arange(ids_BL.shape[1]) < lengths[:, None]] = np.concatenate(rows)
         return ids_BL, lengths
 
+    def language_ids(self, codes: list[str]) -> np.ndarray:
+        """int64 (R,): ids of the languages of rows. ConfigError for one that the model has no embedding of."""
+        known = {code: i for i, code in enumerate(self.languages)}
+        wanted = {code: known.get(_same(code)) for code in set(codes)}
+        if missing := sorted(code for code, i in wanted.items() if i is None):
+            raise ConfigError(
+                f"model: it has no language embedding for {', '.join(missing)} (it has {', '.join(self.languages)}); leave out these languages, or train a model on them"
+            )
+        return np.array([wanted[code] for code in codes], np.int64)
+
+    def language_input(self, codes: list[str], side: int | None = None) -> dict[str, torch.Tensor]:
+        """{"language_ids": (R,)} where the model has language embeddings, else nothing. For texts in one language each: that of their row, or the
+        first or second (side 0 or 1) of its pair."""
+        if self.languages is None:
+            return {}
+        spoken = codes if side is None else [registry.pair(code)[side] for code in codes]
+        return {"language_ids": torch.from_numpy(self.language_ids(spoken))}
+
     def is_special(self, ids: np.ndarray) -> np.ndarray:
         """bool of the same shape."""
         table = np.zeros(self.size, bool)
@@ -140,6 +163,11 @@ def model_inputs(ids_BL: np.ndarray, lengths_B: np.ndarray) -> dict[str, torch.T
     full = bool((lengths_B == width).all())
     mask = None if full else torch.from_numpy((np.arange(width) < lengths_B[:, None]).astype(np.int64))
     return {"input_ids": torch.from_numpy(ids_BL), "attention_mask": mask}
+
+
+def _same(code: str) -> str:
+    """xlt's code of a language, so that eng_Latn and en share an embedding; a code of the data set's own stays as it is."""
+    return registry.canonical(code) if registry.known(code) else code
 
 
 def _find(ids: tuple[int, ...], part: tuple[int, ...], start: int) -> int:

@@ -84,13 +84,20 @@ class TransferModel(nn.Module):
     def hidden(self, inputs: dict[str, torch.Tensor | None], layer: int | None = None) -> torch.Tensor:
         """hidden_BLD of the last layer, or of `layer` (0: embeddings)."""
         inputs = {k: v for k, v in inputs.items() if v is not None}
-        if "use_cache" in inspect.signature(self.backbone.base_model.forward).parameters:
+        reader = self.reader
+        if "use_cache" in inspect.signature(reader.forward).parameters:
             inputs["use_cache"] = (
                 False  # a decoder would keep keys and values of every layer for a generation that never comes
             )
         if layer is None or layer == getattr(self.backbone.config, "num_hidden_layers", None):
-            return self.backbone.base_model(**inputs).last_hidden_state
-        return self.backbone.base_model(**inputs, output_hidden_states=True).hidden_states[layer]
+            return reader(**inputs).last_hidden_state
+        return reader(**inputs, output_hidden_states=True).hidden_states[layer]
+
+    @property
+    def reader(self) -> nn.Module:
+        """The part that turns a text into states: the body without its head; of an encoder-decoder, the encoder."""
+        body = self.backbone.base_model
+        return body.get_encoder() if self.backbone.config.is_encoder_decoder else body
 
 
 def load_config(node: Pretrained | FromScratch, vocabulary_size: int, pad: int, seed_ids: dict[str, int]):

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from xlt.errors import ConfigError
-from xlt.models.heads import decoder_ids, lm_logits, seq2seq_hidden
+from xlt.models.heads import decoder_ids, decoder_states, directions, lm_logits
 
 _LENGTH = 6
 
@@ -28,11 +28,14 @@ def require_head(backbone, head: str) -> None:
     with _asked(backbone) as ids_BL:
         if head == "seq2seq-lm":
             read_BL = decoder_ids(backbone, ids_BL)
-            hidden_BLD = seq2seq_hidden(backbone, {"input_ids": ids_BL}, read_BL)
+            encoded_BLD = backbone.get_encoder()(input_ids=ids_BL).last_hidden_state
+            hidden_BLD = decoder_states(backbone, encoded_BLD, None, read_BL)
             theirs_BLV = backbone(input_ids=ids_BL, decoder_input_ids=read_BL).logits
         else:
             hidden_BLD = backbone.base_model(input_ids=ids_BL).last_hidden_state
             theirs_BLV = backbone(input_ids=ids_BL).logits
+        if head == "causal-lm":
+            hidden_BLD = directions(backbone, hidden_BLD)[0]
         ours_BLV = lm_logits(backbone, hidden_BLD.flatten(0, 1)).view_as(theirs_BLV)
         if (ours_BLV - theirs_BLV).abs().max() > 1e-3 * (1 + theirs_BLV.abs().max()):
             raise ConfigError(

@@ -75,15 +75,18 @@ def lm_head(backbone) -> list[Callable]:
     )
 
 
-def seq2seq_hidden(backbone, inputs: dict[str, torch.Tensor | None], decoder_ids_BL: torch.Tensor) -> torch.Tensor:
-    """hidden_BLD of an encoder-decoder's decoder. inputs: of the encoder. (T5's LM has no `base_model`, so its two halves are called.)"""
-    inputs = {k: v for k, v in inputs.items() if v is not None}
-    encoded_BLD = backbone.get_encoder()(**inputs).last_hidden_state
+def directions(backbone, hidden_BLD: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """States from which a causal model's head predicts: (of the next token,), and of the one before for a recurrent model of two directions."""
+    halves = getattr(backbone.base_model, "halves", None)
+    return (hidden_BLD,) if halves is None else tuple(halves(hidden_BLD))
+
+
+def decoder_states(
+    backbone, encoded_BLD: torch.Tensor, mask_BL: torch.Tensor | None, ids_BL: torch.Tensor
+) -> torch.Tensor:
+    """hidden_BLD of an encoder-decoder's decoder that reads ids_BL and looks at the encoder's states where mask_BL is 1 (None: all are real)."""
     return backbone.get_decoder()(
-        input_ids=decoder_ids_BL,
-        encoder_hidden_states=encoded_BLD,
-        encoder_attention_mask=inputs.get("attention_mask"),
-        use_cache=False,
+        input_ids=ids_BL, encoder_hidden_states=encoded_BLD, encoder_attention_mask=mask_BL, use_cache=False
     ).last_hidden_state
 
 

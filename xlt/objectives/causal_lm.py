@@ -11,7 +11,7 @@ import torch
 from xlt.errors import ConfigError
 from xlt.objectives import prediction
 from xlt.types import Batch, Rows
-from xlt.vocabulary import Vocabulary
+from xlt.vocabulary import Vocabulary, model_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,9 @@ class CausalLM:
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[dict[str, bool]] = prediction.HIGHER_IS_BETTER
 
-    def texts(self, row: dict) -> tuple[str, ...]:
-        return (row["text"],)
-
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-        return {}
+    texts, modules = prediction.one_text, prediction.no_modules
+    loss, loss_by_row = prediction.loss, prediction.loss_by_row
+    predict, score = prediction.predict, prediction.score
 
     def frame(self, vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(ids before the text, ids after it). ConfigError if the tokenizer has no token for one of them."""
@@ -57,17 +55,15 @@ class CausalLM:
         before, after = self.frame(vocabulary)
         joined = [np.concatenate([before, ids, after]).astype(np.int64)[:max_length] for ids in rows.segments[0]]
         ids_BL, lengths_B = vocabulary.pad_rows(joined)
-        # a token sees only those before it, and padding stands behind: attention needs no mask, which is the same and faster
         read_BL = np.arange(ids_BL.shape[1]) < lengths_B[:, None] - 1
         where_M = np.flatnonzero(read_BL)
-        tensors = {"input_ids": torch.from_numpy(ids_BL)} | prediction.predicted(ids_BL, where_M, where_M + 1)
+        tensors = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages)
+        tensors |= prediction.predicted(ids_BL, where_M, where_M + 1)
         return Batch(tensors, count=len(where_M), tokens=int(lengths_B.sum()), rows=len(rows))
 
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return prediction.loss(model, model.hidden({"input_ids": batch["input_ids"]}), batch)
-
-    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return prediction.sums(model, model.hidden({"input_ids": batch["input_ids"]}), batch)
-
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
-        return prediction.score(outputs)
+    def hidden(self, model, batch: Batch) -> torch.Tensor:
+        """hidden_BLD. A token sees only those before it and padding stands behind, so attention needs no mask, which is the same and faster."""
+        inputs = prediction.inputs(batch)
+        if not hasattr(model.backbone.base_model, "halves"):  # a recurrent model may read from the end
+            inputs["attention_mask"] = None
+        return model.hidden(inputs)

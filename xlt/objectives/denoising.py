@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from xlt.errors import ConfigError
-from xlt.models.heads import decoder_ids, seq2seq_hidden
+from xlt.models.heads import decoder_ids, decoder_states
 from xlt.objectives import prediction
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -39,11 +39,9 @@ class Denoising:
                 f"objective.noise: {self.noise!r} is no noise; take the node of objective=denoising or objective=word_denoising"
             )
 
-    def texts(self, row: dict) -> tuple[str, ...]:
-        return (row["text"],)
-
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-        return {}
+    texts, modules = prediction.one_text, prediction.no_modules
+    loss, loss_by_row = prediction.loss, prediction.loss_by_row
+    predict, score = prediction.predict, prediction.score
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
         extra = 2 if self.language_tokens else vocabulary.overhead(1)
@@ -59,7 +57,8 @@ class Denoising:
         ids_BL, lengths_B = vocabulary.pad_rows(_frame(noised, framed))
         targets_BL, targets_B = vocabulary.pad_rows(_frame(texts, framed))
         real_BL = np.arange(targets_BL.shape[1]) < targets_B[:, None]
-        tensors = model_inputs(ids_BL, lengths_B) | prediction.predicted(targets_BL, np.flatnonzero(real_BL))
+        tensors = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages)
+        tensors |= prediction.predicted(targets_BL, np.flatnonzero(real_BL))
         tensors["labels"] = torch.from_numpy(np.where(real_BL, targets_BL, -100))
         total = int(targets_B.sum())
         return Batch(tensors, count=total, tokens=total + int(lengths_B.sum()), rows=len(rows))
@@ -80,17 +79,9 @@ class Denoising:
 
     def hidden(self, model, batch: Batch) -> torch.Tensor:
         """hidden_BLD of the decoder."""
-        encoder = {name: batch[name] for name in ("input_ids", "attention_mask")}
-        return seq2seq_hidden(model.backbone, encoder, decoder_ids(model.backbone, batch["labels"]))
-
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return prediction.loss(model, self.hidden(model, batch), batch)
-
-    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return prediction.sums(model, self.hidden(model, batch), batch)
-
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
-        return prediction.score(outputs)
+        encoded_BLD = model.hidden(prediction.inputs(batch))
+        read_BL = decoder_ids(model.backbone, batch["labels"])
+        return decoder_states(model.backbone, encoded_BLD, batch["attention_mask"], read_BL)
 
 
 def _frame(texts: list[np.ndarray], framed: list[tuple]) -> list[np.ndarray]:

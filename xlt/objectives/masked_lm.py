@@ -24,11 +24,9 @@ class MaskedLM(Masking):
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[dict[str, bool]] = prediction.HIGHER_IS_BETTER
 
-    def texts(self, row: dict) -> tuple[str, ...]:
-        return (row["text"],)
-
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-        return {}
+    texts, modules = prediction.one_text, prediction.no_modules
+    loss, loss_by_row = prediction.loss, prediction.loss_by_row
+    predict, score = prediction.predict, prediction.score
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
         return np.minimum(lengths[:, 0] + vocabulary.overhead(1), max_length)
@@ -37,18 +35,10 @@ class MaskedLM(Masking):
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in rows.segments[0]])
         noised_BL, chosen_BL = self.corrupt(ids_BL, rows.keys, vocabulary)
         where_M = np.flatnonzero(chosen_BL)
-        tensors = model_inputs(noised_BL, lengths_B) | prediction.predicted(ids_BL, where_M)
+        tensors = model_inputs(noised_BL, lengths_B) | vocabulary.language_input(rows.languages)
+        tensors |= prediction.predicted(ids_BL, where_M)
         return Batch(tensors, count=len(where_M), tokens=int(lengths_B.sum()), rows=len(rows))
 
     def hidden(self, model, batch: Batch) -> torch.Tensor:
         """hidden_BLD of the noised rows."""
-        return model.hidden({k: batch[k] for k in ("input_ids", "attention_mask")})
-
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return prediction.loss(model, self.hidden(model, batch), batch)
-
-    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return prediction.sums(model, self.hidden(model, batch), batch)
-
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
-        return prediction.score(outputs)
+        return model.hidden(prediction.inputs(batch))

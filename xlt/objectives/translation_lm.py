@@ -18,7 +18,7 @@ from xlt.vocabulary import Vocabulary, model_inputs
 @dataclass(frozen=True, kw_only=True)
 class TranslationLM(Masking):
     """Predict tokens hidden in both texts, joined as the tokenizer joins a pair. restart_positions: the translation's positions begin at 0 again, with the
-    separator that opens it where there are two (XLM's way); else they go on (XLM-R and mBERT were not trained to restart)."""
+    separator that opens it where there are two (XLM's way); else they go on (XLM-R and mBERT were not trained to restart). Language embeddings, where the model has them, are each text's own."""
 
     restart_positions: bool
 
@@ -28,11 +28,12 @@ class TranslationLM(Masking):
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[dict[str, bool]] = prediction.HIGHER_IS_BETTER
 
+    modules = prediction.no_modules
+    loss, loss_by_row = prediction.loss, prediction.loss_by_row
+    predict, score = prediction.predict, prediction.score
+
     def texts(self, row: dict) -> tuple[str, ...]:
         return row["source"], row["target"]
-
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-        return {}
 
     def require(self, backbone) -> None:
         """ConfigError if positions are to restart and the model has none that could."""
@@ -55,6 +56,11 @@ class TranslationLM(Masking):
         tensors = model_inputs(noised_BL, lengths_B) | prediction.predicted(ids_BL, where_M)
         if self.restart_positions:
             tensors["places"] = torch.from_numpy(places_L - sides_BL * turn_B[:, None])
+        if vocabulary.languages is not None:  # that of each text, from where its positions begin
+            spoken = [vocabulary.language_input(rows.languages, side)["language_ids"] for side in (0, 1)]
+            tensors["language_ids"] = torch.stack(spoken, 1).gather(1, torch.from_numpy(sides_BL))
+        if vocabulary.segments:
+            tensors["segment_ids"] = torch.from_numpy(sides_BL)
         if vocabulary.pair_types:
             second_B = text_B + len(vocabulary.between)
             types_BL = (places_L >= second_B[:, None]) & (places_L < lengths_B[:, None])
@@ -63,17 +69,7 @@ class TranslationLM(Masking):
 
     def hidden(self, model, batch: Batch) -> torch.Tensor:
         """hidden_BLD of the noised pairs."""
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        inputs = {name: batch[name] for name in names if name in batch.tensors}
+        inputs = prediction.inputs(batch)
         if self.restart_positions:
-            inputs["position_ids"] = positions(model.backbone, batch["places"])
+            inputs["position_ids"] = positions(model.backbone, inputs.pop("places"))
         return model.hidden(inputs)
-
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return prediction.loss(model, self.hidden(model, batch), batch)
-
-    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return prediction.sums(model, self.hidden(model, batch), batch)
-
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
-        return prediction.score(outputs)
