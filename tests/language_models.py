@@ -48,8 +48,11 @@ def backbone(head: str, family: str, size: int):
     return model
 
 
-def save(folder, head: str, family: str, size: int):
-    """A checkpoint as the hub would give it."""
+def save(folder, head: str, family: str, size: int, dropout: bool = True):
+    """A checkpoint as the hub would give it. dropout: as the family has it, else none."""
     model = backbone(head, family, size)
+    for name, value in vars(model.config).items():
+        if not dropout and isinstance(value, float) and ("drop" in name):
+            setattr(model.config, name, 0.0)
     model.save_pretrained(folder)
     return folder
