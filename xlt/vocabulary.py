@@ -92,7 +92,7 @@ class Vocabulary:
         if (code := registry.canonical(language)) not in self.language_tokens:
             raise ConfigError(
                 f"tokenizer: it has no token for the language {language} (it has {', '.join(self.language_tokens) or 'none for any'}); "
-                "take mBART's, add <CODE> tokens to yours, or set objective.language_tokens=false"
+                "take mBART's, train one with tokenizer.language_tokens=true, or set objective.language_tokens=false"
             )
         return self.language_tokens[code]
 

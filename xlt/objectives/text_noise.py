@@ -74,24 +74,25 @@ class WordNoise:
     def spoil(self, texts: list[np.ndarray], keys_B: np.ndarray, vocabulary: Vocabulary) -> list[np.ndarray]:
         """The noised ids of each text."""
         mask = vocabulary.require_mask("denoising") if self.blank else None
-        return [self._one(ids, key, mask, vocabulary) for ids, key in zip(texts, keys_B, strict=True)]
+        starts = [word_offsets(ids, vocabulary) for ids in texts]
+        words = np.arange(max((len(s) - 1 for s in starts), default=0))
+        luck = [noise.uniform(noise.combine(noise.combine(keys_B, 1 << at)[:, None], words)) for at in (36, 37, 38)]
+        rows = zip(texts, starts, *luck, strict=True)
+        return [self._one(ids, offsets, [u[: len(offsets) - 1] for u in own], mask) for ids, offsets, *own in rows]
 
-    def _one(self, ids: np.ndarray, key: np.uint64, mask: int | None, vocabulary: Vocabulary) -> np.ndarray:
-        offsets = word_offsets(ids, vocabulary)
-        words = np.arange(len(offsets) - 1)
-        luck_W, drop_W, blank_W = (
-            noise.uniform(noise.combine(noise.combine(key, 1 << at), words)) for at in (36, 37, 38)
-        )
+    def _one(self, ids: np.ndarray, offsets: np.ndarray, luck: list[np.ndarray], mask: int | None) -> np.ndarray:
+        order_luck_W, drop_luck_W, blank_luck_W = luck
         # i + U(0, k + 1), sorted: a word is passed only by those less than k + 1 away (section 2.3)
-        order_W = np.argsort(words + luck_W * (self.shuffle + 1), kind="stable") if self.shuffle else words
-        kept_W = drop_W >= self.dropout
-        if len(words) and not kept_W.any():
-            kept_W[np.argmax(drop_W)] = True
-        pieces = []
-        for word in order_W[kept_W[order_W]]:
-            piece = ids[offsets[word] : offsets[word + 1]]
-            pieces.append(np.full_like(piece, mask) if blank_W[word] < self.blank else piece)
-        return np.concatenate(pieces) if pieces else ids
+        order_W = np.argsort(np.arange(len(order_luck_W)) + order_luck_W * (self.shuffle + 1), kind="stable")
+        kept_W = drop_luck_W >= self.dropout
+        if len(kept_W) and not kept_W.any():
+            kept_W[np.argmax(drop_luck_W)] = True
+        order_K = order_W[kept_W[order_W]]
+        start_K, size_K = offsets[order_K], offsets[order_K + 1] - offsets[order_K]
+        spoiled = ids[np.repeat(start_K - (size_K.cumsum() - size_K), size_K) + np.arange(int(size_K.sum()))]
+        if mask is not None:
+            spoiled[np.repeat(blank_luck_W[order_K] < self.blank, size_K)] = mask
+        return spoiled
 
 
 def word_offsets(ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
