@@ -33,7 +33,9 @@ def test_the_loss_is_that_of_the_model_with_labels(direction):
     vocabulary, model = Vocabulary.of(word_tokenizer(WORDS)), tiny(direction)
     require_head(model, "causal-lm")
     batch = CLM.collate(rows(CLM, 12), vocabulary, 34)
-    alone = [ids[ids != 1].unsqueeze(0) for ids in batch["input_ids"]]  # padded, its backward half would predict from padding
+    alone = [
+        ids[ids != 1].unsqueeze(0) for ids in batch["input_ids"]
+    ]  # padded, its backward half would predict from padding
     with torch.no_grad():
         theirs = sum(model(ids, labels=ids).loss * (ids.shape[1] - 1) for ids in alone) / batch.count
     wrapped = TransferModel(model, {}, {})
