@@ -1,8 +1,8 @@
-"""What an objective must know of a tokenizer: its special tokens and where they stand. Holds no text and encodes none."""
+"""What an objective must know of a tokenizer, its special tokens and where they stand, and of what else the model reads. Holds no text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -132,6 +132,13 @@ class Vocabulary:
         ids_BL[np.arange(ids_BL.shape[1]) < lengths[:, None]] = np.concatenate(rows)
         return ids_BL, lengths
 
+    def read_by(self, model: Any, languages: list[str]) -> Vocabulary:
+        """The same for a model (`xlt.models.build.TransferModel`) that reads rows in these languages. ConfigError for one it has no embedding of."""
+        known = replace(self, languages=model.languages, segments=model.segments)
+        if known.languages is not None:
+            known.language_ids(language_codes(languages))
+        return known
+
     def language_ids(self, codes: list[str]) -> np.ndarray:
         """int64 (R,): ids of the languages of rows. ConfigError for one that the model has no embedding of."""
         known = {code: i for i, code in enumerate(self.languages)}
@@ -163,6 +170,16 @@ def model_inputs(ids_BL: np.ndarray, lengths_B: np.ndarray) -> dict[str, torch.T
     full = bool((lengths_B == width).all())
     mask = None if full else torch.from_numpy((np.arange(width) < lengths_B[:, None]).astype(np.int64))
     return {"input_ids": torch.from_numpy(ids_BL), "attention_mask": mask}
+
+
+def language_codes(languages: list[str]) -> list[str]:
+    """The single languages in languages and pairs, as xlt's codes, sorted: those that a model trained on them has embeddings of."""
+    singles = [single for code in languages for single in (registry.pair(code) if _is_pair(code) else (code,))]
+    return sorted({_same(code) for code in singles})
+
+
+def _is_pair(code: str) -> bool:
+    return "-" in code and not registry.known(code)
 
 
 def _same(code: str) -> str:

@@ -52,16 +52,18 @@ class Contrastive:
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         tensors, tokens = {}, 0
-        for side, segment in zip(("source", "target"), rows.segments, strict=True):
+        for i, (side, segment) in enumerate(zip(("source", "target"), rows.segments, strict=True)):
             ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
-            tensors |= {f"{side}_{name}": value for name, value in model_inputs(ids_BL, lengths_B).items()}
+            inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages, i)
+            tensors |= {f"{side}_{name}": value for name, value in inputs.items()}
             tokens += int(lengths_B.sum())
         return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
 
     def embed(self, model, batch: Batch, side: str) -> torch.Tensor:
         """Unit vectors_PD of one side."""
         mask_BL = batch[f"{side}_attention_mask"]
-        hidden_BLD = model.hidden({"input_ids": batch[f"{side}_input_ids"], "attention_mask": mask_BL}, self.layer)
+        own = {k.removeprefix(f"{side}_"): v for k, v in batch.tensors.items() if k.startswith(side)}
+        hidden_BLD = model.hidden(own, self.layer)
         return F.normalize(pool(hidden_BLD, mask_BL, self.pool).float(), dim=-1)
 
     def loss(self, model, batch: Batch) -> torch.Tensor:

@@ -78,14 +78,16 @@ class SiameseClassification:
         tensors, tokens = {"labels": torch.from_numpy(rows.labels)}, 0
         for side, segment in zip(SIDES, rows.segments, strict=True):
             ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
-            tensors |= {f"{side}_{name}": value for name, value in model_inputs(ids_BL, lengths_B).items()}
+            inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages)
+            tensors |= {f"{side}_{name}": value for name, value in inputs.items()}
             tokens += int(lengths_B.sum())
         return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
 
     def embed(self, model, batch: Batch, side: str) -> torch.Tensor:
         """vectors_BD of one side."""
         mask_BL = batch[f"{side}_attention_mask"]
-        hidden_BLD = model.hidden({"input_ids": batch[f"{side}_input_ids"], "attention_mask": mask_BL})
+        own = {k.removeprefix(f"{side}_"): v for k, v in batch.tensors.items() if k.startswith(side)}
+        hidden_BLD = model.hidden(own)
         vectors_BD = pool(hidden_BLD, mask_BL, self.pool)
         return F.normalize(vectors_BD, dim=-1) * vectors_BD.shape[1] ** 0.5 if self.normalise else vectors_BD
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlt.errors import ConfigError
-from xlt.models.build import load_config, locate
+from xlt.models.shapes import Pretrained, inner, load_config, locate
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
@@ -36,7 +36,7 @@ def run(cfg) -> None:
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
     start = cfg.model.init_from
-    if start is None and (cfg.stage == "zero-shot-eval" or not hasattr(cfg.model, "layers")):
+    if start is None and (cfg.stage == "zero-shot-eval" or isinstance(inner(cfg.model), Pretrained)):
         raise ConfigError(
             "model.init_from: no checkpoint is named; give a run directory, folder or hub name"
             + (" of a fine-tuned model" if cfg.stage == "zero-shot-eval" else ", or choose a shape such as model=tiny")

@@ -82,7 +82,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     )
 
     labels = label_names(cfg, tables) if recipe.labelled else None
-    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed)
+    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, languages=[*wanted, *judged])
+    vocabulary = vocabulary.read_by(model, [*wanted, *judged])
     model.task |= {
         "source_languages": wanted,
         "dataset": cfg.dataset.name,

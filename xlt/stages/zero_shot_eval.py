@@ -54,9 +54,9 @@ def run(cfg) -> float:
         language: table.labels_as(labels) for language, table in tables.items()
     }  # an unknown label stops the run before it computes
 
-    model = accelerator.prepare_model(
-        build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True), evaluation_mode=True
-    )
+    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True)
+    vocabulary = vocabulary.read_by(model, wanted)
+    model = accelerator.prepare_model(model, evaluation_mode=True)
     started, figures = time.monotonic(), {}
     with screen.counting("scoring", len(wanted), 0):
         for done, (language, table) in enumerate(tables.items(), 1):
