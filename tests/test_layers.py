@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "xlt"
 FILES = sorted(ROOT.rglob("*.py"))
 LEVEL = {
     "errors": 0,
-    **dict.fromkeys(("metrics", "languages", "types", "noise", "signals", "vocabulary", "files"), 1),
+    **dict.fromkeys(("metrics", "languages", "types", "noise", "signals", "surface", "vocabulary", "files"), 1),
     **dict.fromkeys(("objectives", "alignment", "models", "data", "tokenization", "reporting"), 2),
     **dict.fromkeys(("run", "training", "evaluation"), 3),
     **dict.fromkeys(("config", "stages"), 4),
@@ -20,7 +20,9 @@ LEVEL = {
 }
 SIDEWAYS = {  # between rooms of one level
     ("types", "vocabulary"),
+    ("vocabulary", "surface"),
     ("vocabulary", "languages"),
+    ("surface", "languages"),
     ("objectives", "models"),  # pooling
     ("objectives", "alignment"),
     ("models", "tokenization"),  # a checkpoint holds both

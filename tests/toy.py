@@ -10,6 +10,12 @@ import tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from xlt.config import schema
+from xlt.objectives.masked_lm import MaskedLM
+from xlt.objectives.masking import Unit
+
+MASKING = dict(
+    mask_rate=0.15, mask_share=0.8, random_share=0.1, unit=Unit.token, span_p=0.2, span_longest=10, frequency_power=0.0
+)
 
 
 class Toy:
@@ -84,3 +90,8 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
         stage=stage, seed=1, run=run, languages=schema.Languages(None, ["en"], None), train=schema.Train(**train), hardware=schema.Hardware(**hardware),
         tracking=schema.Tracking([], "xlt"), dataset=dataset, cleaning=None, tokenizer=tokenizer, model=model, objective=objective, resolved=resolved,
     )  # fmt: skip
+
+
+def masked_lm(**changes):
+    """MaskedLM as in conf/objective/masked_lm.yaml, with changes."""
+    return MaskedLM(**{**MASKING, **changes})

@@ -90,7 +90,7 @@ class Batch:
 class Objective(Protocol):
     """What a model learns: what it reads, how a row is encoded and noised, its loss, what it predicts and how that is scored.
 
-    view: the view of a data set that it reads. head: the kind of model it needs ("encoder" or "masked-lm").
+    view: the view of a data set that it reads. head: the kind of model it needs (one of `xlt.models.heads.KINDS`). An objective may have `require(backbone)`: ConfigError if that model lacks what it needs.
     separable: whether a batch may be cut into micro-batches without changing the loss (not so for in-batch negatives).
     metric: name of the score that chooses among checkpoints; higher_is_better: for every score.
     """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from xlt import languages as registry
+from xlt import surface
 from xlt.errors import ConfigError
 
 
@@ -18,8 +20,10 @@ class Vocabulary:
 
     prefix, between, suffix: ids before the first text, between two texts, after the last.
     pair_types: whether the second text of a pair has token type 1 (BERT) or 0 (XLM-R).
+    bos, eos: what a row begins and ends with where an objective needs that; None where the tokenizer has no such token.
     languages: those that the model has an embedding of, in the order of their ids; None: it has no language embeddings.
     segments: whether the model has embeddings of its own for the first and the second text of a row.
+    counts: int64 (V,), how often each token occurs in the training data, where the objective asks for it (`reads_counts`).
     """
 
     size: int
@@ -30,8 +34,12 @@ class Vocabulary:
     suffix: tuple[int, ...]
     pair_types: bool
     special: tuple[int, ...]
+    bos: int | None
+    eos: int | None
+    tokenizer: Any = field(repr=False, compare=False)
     languages: tuple[str, ...] | None = None
     segments: bool = False
+    counts: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, tokenizer) -> Vocabulary:
@@ -54,7 +62,45 @@ class Vocabulary:
             suffix=ids[second + len(plain["b"]) :],
             pair_types=bool(pair["token_type_ids"][second]),
             special=tuple(sorted(tokenizer.all_special_ids)),
+            bos=tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id,
+            eos=tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id,
+            tokenizer=tokenizer,
         )
+
+    @cached_property
+    def starts_word(self) -> np.ndarray:
+        """bool V; see `xlt.surface`."""
+        return surface.word_starts(self.tokenizer)
+
+    @cached_property
+    def ends_sentence(self) -> np.ndarray:
+        """bool V."""
+        return surface.sentence_ends(self.tokenizer)
+
+    @cached_property
+    def begins_sentence(self) -> np.ndarray:
+        """bool V."""
+        return surface.sentence_begins(self.tokenizer)
+
+    @cached_property
+    def language_tokens(self) -> dict[str, int]:
+        """xlt's code of a language -> id of its token."""
+        return surface.language_tokens(self.tokenizer)
+
+    def language_token(self, language: str) -> int:
+        """ConfigError if the tokenizer has none for the language."""
+        if (code := registry.canonical(language)) not in self.language_tokens:
+            raise ConfigError(
+                f"tokenizer: it has no token for the language {language} (it has {', '.join(self.language_tokens) or 'none for any'}); "
+                "take mBART's, train one with tokenizer.language_tokens=true, or set objective.language_tokens=false"
+            )
+        return self.language_tokens[code]
+
+    def require_mask(self, objective: str) -> int:
+        """The mask token. ConfigError if the tokenizer has none."""
+        if self.mask is None:
+            raise ConfigError(f"tokenizer: it has no mask token, which objective={objective} needs")
+        return self.mask
 
     def overhead(self, segments: int) -> int:
         """Special tokens in a row of one or two texts."""

@@ -6,19 +6,19 @@ import transformers
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from tests.toy import Toy, stage_config, word_tokenizer
+from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt import files
 from xlt.errors import ConfigError, DataError
 from xlt.models.build import FromScratch, Pretrained, build, max_tokens, read_task, save
-from xlt.models.pooling import Pool, masked_lm_logits
-from xlt.objectives.masked_lm import MaskedLM
+from xlt.models.heads import lm_logits
+from xlt.models.pooling import Pool
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import pretrain
 from xlt.tokenization.load import Pretrained as PretrainedTokenizer
 
 WORDS = [f"w{i}" for i in range(40)]
 SIZE = len(WORDS) + 5
-MLM = MaskedLM(mask_rate=0.15, mask_share=0.8, random_share=0.1)
+MLM = masked_lm()
 TASK = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=0.1)
 SHAPE = dict(layers=3, width=24, attention_heads=4, feed_forward=56, max_positions=30)
 BERT = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
@@ -134,7 +134,7 @@ def test_every_architecture_gives_transformers_own_logits(checkpoint, tokenizer)
     theirs = transformers.AutoModelForMaskedLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
     expected_BLV = theirs(**batch()).logits
     where_M = torch.tensor([1, 2, 4, 7])
-    logits_MV = masked_lm_logits(ours.backbone, ours.hidden(batch()).flatten(0, 1)[where_M])
+    logits_MV = lm_logits(ours.backbone, ours.hidden(batch()).flatten(0, 1)[where_M])
     torch.testing.assert_close(logits_MV, expected_BLV.flatten(0, 1)[where_M], rtol=1e-5, atol=1e-5)
     assert logits_MV.std() > 0.1
 

@@ -7,13 +7,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from tests.toy import Toy, stage_config, word_tokenizer
+from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt import signals
 from xlt.errors import ConfigError, Interrupted, NonFinite
 from xlt.models.build import FromScratch
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import finetune, pretrain
 from xlt.stages.training import Recipe, train
@@ -65,7 +64,7 @@ def encoder(dropout=0.1):
     )
 
 
-MLM = MaskedLM(mask_rate=0.15, mask_share=0.8, random_share=0.1)
+MLM = masked_lm()
 TASK = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=0.1)
 
 

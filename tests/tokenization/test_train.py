@@ -1,6 +1,7 @@
 """The saved tokenizer segments as sentencepiece does, loads as a plain transformers one, and gives every script back."""
 
 import io
+from dataclasses import replace
 
 import pytest
 import sentencepiece
@@ -18,6 +19,7 @@ from xlt.tokenization.train import (
     to_transformers,
     train,
 )
+from xlt.vocabulary import Vocabulary
 
 SCRIPTS = [
     "The quick brown fox, it seems, jumps over 13 lazy dogs!",
@@ -43,6 +45,7 @@ def spec(kind, size=420, normalization=Normalization.nfc):
         byte_fallback=True,
         character_coverage=0.98,
         normalization=normalization,
+        language_tokens=False,
     )
 
 
@@ -106,3 +109,16 @@ def test_fertility_counts(trained):
     report = fertility(trained, ["kata lumi", "kata"])
     ids = sum(len(trained(t, add_special_tokens=False)["input_ids"]) for t in ("kata lumi", "kata"))
     assert report["fertility"] == ids / 3 and report["characters_per_token"] == 13 / ids and report["unknown_rate"] == 0
+
+
+def test_languages_have_tokens_where_they_are_asked_for(tmp_path):
+    asked = replace(spec(Kind.unigram, size=400), language_tokens=True)
+    tokenizer = train(asked, corpus(), 1, 64, ["en", "de", "zh"])
+    assert len(tokenizer) == asked.vocab_size
+    tokenizer.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    ids = Vocabulary.of(again).language_tokens
+    assert list(ids) == ["en", "de", "zh"] and set(ids.values()) == {len(again) - 3, len(again) - 2, len(again) - 1}
+    assert set(ids.values()) <= set(again.all_special_ids), "a masked LM must not hide or predict them"
+    plain = train(spec(Kind.unigram, size=400), corpus(), 1, 64, ["en", "de", "zh"])
+    assert Vocabulary.of(plain).language_tokens == {}

@@ -9,12 +9,11 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
 
-from tests.toy import Toy, stage_config, word_tokenizer
+from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt.errors import ConfigError, NonFinite
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import align
 from xlt.stages.setup import encode_all
@@ -27,7 +26,7 @@ from xlt.training.tracking import MetricsLog
 from xlt.vocabulary import Vocabulary
 
 WORDS = [f"w{i}" for i in range(40)]
-MLM = MaskedLM(mask_rate=0.3, mask_share=0.8, random_share=0.1)
+MLM = masked_lm(mask_rate=0.3)
 TASK = SequenceClassification(pair=False, pool=Pool.mean, hidden=True, dropout=0.0)
 NORM = 0.5  # of the clipped gradient: small enough to bite
 

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from xlt.errors import ConfigError, DataError
+from xlt.models.capabilities import require_head
 from xlt.models.families import family
+from xlt.models.heads import KINDS
 from xlt.models.inputs import InputEmbeddings, MultilingualInput, input_embeddings
-from xlt.models.pooling import masked_lm_head
 from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, load_config, locate
 
 HEADS_FILE, TASK_FILE = "heads.safetensors", "xlt.json"
@@ -95,7 +96,7 @@ def build(
     load_heads: bool = False,
     languages: list[str] | None = None,
 ) -> TransferModel:
-    """The model for an objective that needs `head` ("encoder" or "masked-lm") on its backbone.
+    """The model for an objective that needs `head` (one of `xlt.models.heads.KINDS`) on its backbone.
 
     New parameters are drawn from `seed`. load_heads: take the objective's own parameters from the checkpoint, too (scoring a fine-tuned model).
     languages: those that get an embedding where `node` asks for new ones.
@@ -104,7 +105,7 @@ def build(
 
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config, place = load_config(node, len(tokenizer), tokenizer.pad_token_id, special)
-    auto = {"encoder": transformers.AutoModel, "masked-lm": transformers.AutoModelForMaskedLM}[head]
+    auto = getattr(transformers, KINDS[head])
     check_head(config, head, objective)
     torch.manual_seed(seed)
     # XLM-R's and BERT's pooler is trained by no objective here: left out, it is neither saved nor updated.
@@ -123,8 +124,7 @@ def build(
                 backbone.get_input_embeddings().weight.mul_(config.hidden_size**-0.5)
     else:
         backbone = _pretrained(auto, place, {"config": config, **options}, node.init_from, type(objective).__name__)
-    if head == "masked-lm":
-        masked_lm_head(backbone)  # a head of unknown shape is refused before training
+    require(backbone, head, objective)
     torch.manual_seed(seed)
     heads = objective.modules(backbone.config.hidden_size, labels)
     inputs = input_embeddings(node, place, backbone.get_input_embeddings().embedding_dim, languages or [])
@@ -132,6 +132,13 @@ def build(
     if load_heads and heads:
         _load_heads(model, place)
     return model
+
+
+def require(backbone, head: str, objective) -> None:
+    """That the backbone can do what the objective needs, asked before training. objective.require(backbone), where it has one, asks for more."""
+    require_head(backbone, head)
+    if hasattr(objective, "require"):
+        objective.require(backbone)
 
 
 def _pretrained(auto, place: str, options: dict, init_from: str, objective: str):
@@ -164,7 +171,7 @@ def _pretrained(auto, place: str, options: dict, init_from: str, objective: str)
 def _no_head(what: str, auto, objective: str) -> str:
     return (
         f"{what} cannot be loaded as {auto.__name__}, which {objective} needs: its architecture has no such head; "
-        "take an encoder such as XLM-R, or another objective"
+        f"take {_EXAMPLE.get(auto.__name__, 'an encoder such as XLM-R')}, or another objective"
     )
 
 
@@ -177,6 +184,10 @@ def max_tokens(model: TransferModel) -> int | None:
     return getattr(model.backbone.config, "max_position_embeddings", None)
 
 
+_EXAMPLE = {
+    "AutoModelForCausalLM": "a decoder such as GPT-2 or Llama",
+    "AutoModelForSeq2SeqLM": "an encoder-decoder such as mBART or mT5",
+}
 _HAS_POOLER = {"xlm-roberta", "bert", "roberta", "xlm-roberta-xl", "camembert"}
 
 

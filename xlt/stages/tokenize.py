@@ -38,7 +38,7 @@ def run(cfg) -> float:
     threads = cfg.hardware.threads or os.cpu_count() or 1
     sentences = draw_sentences(texts, counts, cfg.seed)
     tokenizer = signals.interruptible(
-        lambda: train(spec, sentences, threads, cfg.train.max_length),
+        lambda: train(spec, sentences, threads, cfg.train.max_length, wanted),
         "while learning pieces; run the same command again",
     )
     files.write_folder(directory.path / "tokenizer", lambda folder: tokenizer.save_pretrained(folder))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xlt import files
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table, gather
+from xlt.data.frequency import token_counts
 from xlt.data.plan import Plan
 from xlt.data.sampling import language_shares, share_table
 from xlt.errors import ConfigError
@@ -66,6 +67,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
     cfg, cleaned = clean_text(cfg, objective.view, wanted, run, screen)
     tables = encode_all(cfg, objective, tokenizer, wanted, "train")
+    if getattr(objective, "reads_counts", False):
+        vocabulary = replace(vocabulary, counts=token_counts(tables.values(), vocabulary.size))
     judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
     dev = encode_all(cfg, objective, tokenizer, judged, "dev")
     if recipe.choose and not dev:

@@ -37,7 +37,7 @@ class Normalization(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class SentencePiece:
-    """A tokenizer to train. vocab_size counts special tokens and byte pieces too.
+    """A tokenizer to train. vocab_size counts special tokens and byte pieces too. language_tokens: each language has a token <CODE> of its own.
 
     alpha: languages are sampled with p^alpha (Lample and Conneau 2019). sample: sentences drawn in all; null: as many as there are,
     poor languages repeated up to `max_repeats` times.
@@ -51,6 +51,7 @@ class SentencePiece:
     byte_fallback: bool
     character_coverage: float
     normalization: Normalization
+    language_tokens: bool
 
     def __post_init__(self):
         if self.vocab_size < 300:
@@ -78,12 +79,14 @@ def draw_sentences(texts: dict[str, list[str]], counts: dict[str, int], seed: in
             yield sentences[i]
 
 
-def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_length: int):
-    """A transformers tokenizer whose pieces are learned from `sentences`. ConfigError if the text holds too few pieces."""
+def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_length: int, codes: Iterable[str] = ()):
+    """A transformers tokenizer whose pieces are learned from `sentences`, with a token for each of the language `codes` where the spec asks for
+    them. ConfigError if the text holds too few pieces."""
     import sentencepiece
 
     model = io.BytesIO()
-    extra = 1  # <mask>, which sentencepiece never sees; its own <unk> <s> </s> are ours, <pad> is one more
+    named = [f"<{code}>" for code in codes] if spec.language_tokens else []
+    extra = 1 + len(named)  # <mask>, which sentencepiece never sees; its own <unk> <s> </s> are ours, <pad> is one more
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=(normalise(s, spec.normalization) for s in sentences),
@@ -101,7 +104,10 @@ def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_lengt
         raise ConfigError(
             f"tokenizer.vocab_size: {spec.vocab_size} pieces cannot be learned from this text; lower it, or give more text ({_reason(error)})"
         ) from error
-    return to_transformers(model.getvalue(), spec, max_length)
+    tokenizer = to_transformers(model.getvalue(), spec, max_length)
+    if named:
+        tokenizer.add_special_tokens({"extra_special_tokens": named})
+    return tokenizer
 
 
 def normalise(text: str, form: Normalization) -> str:

@@ -1,0 +1,81 @@
+"""What all language models share: the loss at the predicted positions, and how it is scored per language. Knows no noise and no special token.
+
+The functions are methods in all but name: an objective with `hidden(model, batch) -> hidden_BLD` takes them into its class. Its batches hold `where`, places in
+the flattened states from which something is predicted, `targets`, the ids that are predicted there, and `row`, the row of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from xlt.models.heads import directions, lm_losses, lm_scores
+from xlt.types import Batch
+
+HIGHER_IS_BETTER = {"loss": False, "perplexity": False, "accuracy": True}
+
+
+def one_text(objective, row: dict) -> tuple[str, ...]:
+    """`texts` of an objective that reads plain text."""
+    return (row["text"],)
+
+
+def no_modules(objective, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
+    """`modules` of an objective whose head is the backbone's own."""
+    return {}
+
+
+def predicted(ids_BL: np.ndarray, where_M: np.ndarray, at_M: np.ndarray | None = None) -> dict[str, torch.Tensor]:
+    """`where`, `targets`, the ids at the places `at_M` (None: the same places), and the `row` of each."""
+    targets_M = ids_BL.ravel()[where_M if at_M is None else at_M]
+    arrays = {"where": where_M, "targets": targets_M, "row": where_M // ids_BL.shape[1]}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def inputs(batch: Batch) -> dict[str, torch.Tensor | None]:
+    """What the model reads: all of the batch but what it is to predict."""
+    return {name: value for name, value in batch.tensors.items() if name not in ("where", "targets", "row", "labels")}
+
+
+def loss(objective, model, batch: Batch) -> torch.Tensor:
+    """Scalar: summed over the predicted positions."""
+    return loss_by_row(objective, model, batch)[0]
+
+
+def loss_by_row(objective, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """(sum, sums_B2): the loss, and without gradient what each row adds to it and to its count."""
+    parts = list(_predictions(objective, model, batch))
+    losses_M = sum(lm_losses(model.backbone, *part) for part in parts) / len(parts)
+    each = losses_M.detach()
+    return losses_M.sum(), _by_row(batch, torch.stack([each, torch.ones_like(each)], 1))
+
+
+def predict(objective, model, batch: Batch) -> dict[str, torch.Tensor]:
+    """sums float64 (B, 3): loss, hits and predictions of each row."""
+    parts = [lm_scores(model.backbone, *part) for part in _predictions(objective, model, batch)]
+    losses_M, hits_M = (sum(which) / len(parts) for which in zip(*parts, strict=True))
+    return {"sums": _by_row(batch, torch.stack([losses_M, hits_M, torch.ones_like(hits_M)], 1).double())}
+
+
+def score(objective, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    """Mean loss in nats, perplexity and accuracy over all predictions of a language."""
+    total, hits, count = outputs["sums"].sum(0).tolist()
+    count = max(count, 1.0)  # nothing was predicted: a loss of 0 over nothing
+    return {"loss": total / count, "perplexity": float(np.exp(total / count)), "accuracy": hits / count}
+
+
+def _predictions(objective, model, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(states MD, targets M); twice for a causal model of two directions, whose loss is their mean: from `where` the next token is predicted, and by
+    the other direction from the next token the one at `where` (Peters et al. 2018, section 3.1)."""
+    hidden_BLD = objective.hidden(model, batch)
+    states = directions(model.backbone, hidden_BLD) if objective.head == "causal-lm" else (hidden_BLD,)
+    yield states[0].flatten(0, 1)[batch["where"]], batch["targets"]
+    if len(states) == 2:
+        yield states[1].flatten(0, 1)[batch["where"] + 1], batch["input_ids"].flatten()[batch["where"]]
+
+
+def _by_row(batch: Batch, values_MK: torch.Tensor) -> torch.Tensor:
+    sums_BK = values_MK.new_zeros(batch.rows, values_MK.shape[1])
+    return sums_BK.index_add_(0, batch["row"], values_MK)
