@@ -12,11 +12,12 @@ from xlt import files
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table, gather
 from xlt.data.plan import Plan
-from xlt.data.sampling import language_shares, share_table
+from xlt.data.sampling import share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
 from xlt.models.build import TransferModel, build, max_tokens, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages.drawing import shares_of, title_of
 from xlt.stages.setup import accelerator_of, choose_languages, clean_text, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
@@ -176,10 +177,10 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
         language: objective.row_length(t.lengths, vocabulary, settings.max_length) for language, t in tables.items()
     }
     rows = {language: len(t) for language, t in tables.items()}
-    shares = language_shares(rows, settings.alpha)
+    tokens = {language: int(n.sum()) for language, n in lengths.items()}
     plan = Plan(
         list(lengths.values()),
-        list(shares.values()),
+        shares_of(settings, rows, tokens),
         cfg.seed,
         settings.window,
         settings.batch_size,
@@ -187,9 +188,9 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
     )
     steps = settings.steps
     if settings.epochs is not None:
-        steps = math.ceil(settings.epochs * sum(rows.values()) * plan.window / plan.rows_per_window)
-    tokens = {language: int(n.sum()) for language, n in lengths.items()}
-    return plan, steps, share_table(rows, tokens, shares, plan.rows_drawn(steps))
+        steps = plan.counts.steps(settings.epochs * sum(rows.values()))
+    shares = dict(zip(rows, plan.counts.expected(steps), strict=True))
+    return plan, steps, share_table(rows, tokens, shares, plan.counts.rows(steps))
 
 
 def batches_of(
@@ -255,7 +256,7 @@ def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> No
         for t in table
     ]
     screen.table(
-        f"languages drawn with p^{cfg.train.alpha}",
+        title_of(cfg.train),
         ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
         lines,
     )
