@@ -77,15 +77,27 @@ def _who_is_drawn(train: schema.Train) -> list[str]:
         problems.append(
             f"train.epoch_cap: {train.epoch_cap} is not above 0; give the passes a language's text may have"
         )
-    if (train.sampling is schema.Sampling.weights) != (train.weights is not None):
-        problems.append(
-            "train.weights: is null; give {CODE: WEIGHT, ...}, or take another train.sampling"
-            if train.weights is None
-            else f"train.weights: would not be read with train.sampling={train.sampling.value}; set train.sampling=weights, or it to null"
-        )
-    bad = {code: weight for code, weight in (train.weights or {}).items() if not 0 <= weight < math.inf}
+    return problems + _weights(train)
+
+
+def _weights(train: schema.Train) -> list[str]:
+    weights = train.weights
+    if train.sampling is not schema.Sampling.weights:
+        why = f"would not be read with train.sampling={train.sampling.value}; set train.sampling=weights, or it to null"
+        return [] if weights is None else [f"train.weights: {why}"]
+    if not isinstance(weights, dict) or not weights:
+        return [
+            f"train.weights: {weights!r} where {{CODE:WEIGHT,...}} is expected; give it, or take another train.sampling"
+        ]
+    problems = [
+        f'train.weights: {code!r} is not a language code; YAML reads a bare no as False: quote it, "no"'
+        for code in weights
+        if not isinstance(code, str)
+    ]
     return problems + [
-        f"train.weights.{code}: {weight} is not 0 or above; give a number" for code, weight in bad.items()
+        f"train.weights.{code}: {weight!r} is not a number of 0 or above; give one"
+        for code, weight in weights.items()
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf
     ]
 
 
