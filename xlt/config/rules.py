@@ -15,6 +15,7 @@ _POSITIVE = (
     "batch_size",
     "window",
     "max_length",
+    "shuffle_rows",
     "learning_rate",
     "epsilon",
     "max_grad_norm",

@@ -77,6 +77,7 @@ class Train:
     alpha: int | float | str = MISSING  # with p^alpha; a number, or points over the updates: 0:0.3,50000:0.7
     epoch_cap: float = MISSING  # unimax: how often a language's text is seen at most
     weights: Any = MISSING  # weights: {CODE: WEIGHT}; Any, for no key can be added to a typed one
+    shuffle_rows: int = MISSING  # where dataset.streaming is true: rows of a language that are shuffled together
     learning_rate: float = MISSING
     schedule: Schedule = MISSING
     warmup: float = MISSING  # updates if >= 1, else share of the steps

@@ -192,8 +192,9 @@ def _encoded(rows: Iterator[dict], texts: Texts, encode: Callable) -> Iterator[t
             pool.shutdown(cancel_futures=True)
 
 
-def take(rows: Iterator[dict], texts: Texts) -> tuple[list[tuple[str, ...]], list[str], int]:
-    """(texts of each row, labels if they have any, characters) of the next chunk; empty at the end."""
+def take(rows: Iterator[dict], texts: Texts, most: int | None = None) -> tuple[list[tuple[str, ...]], list[str], int]:
+    """(texts of each row, labels if they have any, characters) of the next chunk; empty at the end. most: rows, if fewer than usual."""
+    most = min(most or CHUNK_ROWS, CHUNK_ROWS)
     parts, names, size = [], [], 0
     for row in rows:
         part = texts(row)
@@ -201,7 +202,7 @@ def take(rows: Iterator[dict], texts: Texts) -> tuple[list[tuple[str, ...]], lis
         size += sum(map(len, part))
         if "label" in row:
             names.append(row["label"])
-        if len(parts) == CHUNK_ROWS or size >= CHUNK_CHARS:
+        if len(parts) == most or size >= CHUNK_CHARS:
             break
     return parts, names, size
 

@@ -85,19 +85,27 @@ class Plan:
         return self._orders[i][1]
 
     def _cut(self, draw: Draw, index: int) -> list[Draw]:
-        shuffled = noise.permutation(noise.key(self.seed, "window", index), len(draw.rows))
         lengths = np.empty(len(draw.rows), np.int64)
         for i in np.unique(draw.streams):
             mine = draw.streams == i
             lengths[mine] = self.lengths[i][draw.rows[mine]]
-        order = shuffled if self.window == 1 else shuffled[np.argsort(lengths[shuffled], kind="stable")]
-        weights = np.ones(len(order)) if self.batch_tokens is None else lengths[order].astype(np.float64)
-        # A row belongs to the batch in which its middle falls, so that batches weigh the same.
-        middles = np.cumsum(weights) - weights / 2
-        batch_of = np.minimum((middles * self.window / weights.sum()).astype(np.int64), self.window - 1)
-        bounds = np.searchsorted(batch_of, np.arange(self.window + 1))
-        if (np.diff(bounds) == 0).any():  # a row longer than a whole batch would leave its neighbour empty
-            bounds = np.arange(self.window + 1) * len(order) // self.window
-        ranks = noise.permutation(noise.key(self.seed, "batches", index), self.window)
-        pieces = [order[bounds[b] : bounds[b + 1]] for b in ranks]
+        pieces = cut(lengths, self.window, self.batch_tokens is not None, self.seed, index)
         return [Draw(draw.streams[p], draw.rows[p], draw.epochs[p]) for p in pieces]
+
+
+def cut(lengths: np.ndarray, window: int, by_tokens: bool, seed: int, index: int) -> list[np.ndarray]:
+    """The rows of window `index`, of `lengths` (R,), as `window` batches of like length: the numbers of the rows in each.
+
+    by_tokens: batches hold about the same number of tokens, else of rows.
+    """
+    shuffled = noise.permutation(noise.key(seed, "window", index), len(lengths))
+    order = shuffled if window == 1 else shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    weights = lengths[order].astype(np.float64) if by_tokens else np.ones(len(order))
+    # A row belongs to the batch in which its middle falls, so that batches weigh the same.
+    middles = np.cumsum(weights) - weights / 2
+    batch_of = np.minimum((middles * window / weights.sum()).astype(np.int64), window - 1)
+    bounds = np.searchsorted(batch_of, np.arange(window + 1))
+    if (np.diff(bounds) == 0).any():  # a row longer than a whole batch would leave its neighbour empty
+        bounds = np.arange(window + 1) * len(order) // window
+    ranks = noise.permutation(noise.key(seed, "batches", index), window)
+    return [order[bounds[b] : bounds[b + 1]] for b in ranks]

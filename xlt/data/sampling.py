@@ -24,14 +24,17 @@ class Shares:
 
 @dataclass(frozen=True)
 class LanguageShare:
-    """What a language contributes to a run. share: of the rows drawn; epochs: how often each of its rows is seen on average."""
+    """What a language contributes to a run. share: of the rows drawn; epochs: how often each of its rows is seen on average.
+
+    None where nobody knows, as of a stream.
+    """
 
     language: str
-    rows: int
-    tokens: int
+    rows: int | None
+    tokens: int | None
     share: float
-    epochs: float
-    tokens_drawn: float
+    epochs: float | None
+    tokens_drawn: float | None
 
 
 def language_shares(sizes: dict[str, int], alpha: float) -> dict[str, float]:

@@ -19,6 +19,7 @@ from xlt.models.build import TransferModel, build, max_tokens, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.drawing import shares_of, title_of
 from xlt.stages.setup import accelerator_of, choose_languages, clean_text, data_lineage, encode_all, tokenizer_of
+from xlt.stages.streaming import is_streamed, lineage, open_feed
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
@@ -66,7 +67,10 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
 
     wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
     cfg, cleaned = clean_text(cfg, objective.view, wanted, run, screen)
-    tables = encode_all(cfg, objective, tokenizer, wanted, "train")
+    streamed = is_streamed(cfg.dataset)
+    if streamed and recipe.labelled:
+        raise ConfigError(f"dataset.streaming: xlt {cfg.stage} reads all labels before it begins; set it to false")
+    tables = {} if streamed else encode_all(cfg, objective, tokenizer, wanted, "train")
     judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
     dev = encode_all(cfg, objective, tokenizer, judged, "dev")
     if recipe.choose and not dev:
@@ -75,7 +79,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         )
     run.record(
         {
-            "data": data_lineage(tables) | data_lineage(dev),
+            "data": (lineage(cfg.dataset, objective.view, wanted) if streamed else data_lineage(tables))
+            | data_lineage(dev),
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
@@ -90,7 +95,12 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         "max_length": settings.max_length,
         "objective": cfg.resolved["objective"],
     }
-    plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
+    feed = open_feed(cfg, vocabulary, tokenizer, wanted) if streamed else None
+    if feed is None:
+        plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
+        batches = batches_of(plan, tables, labels, objective, vocabulary, cfg)
+    else:
+        steps, table, batches = feed.steps, feed.table, feed.batches
     announce(screen, cfg, model, table, steps)
     if (longest := max_tokens(model)) is not None and settings.max_length > longest:
         raise ConfigError(
@@ -103,6 +113,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     plain: TransferModel = accelerator.unwrap_model(model)
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
+    if feed is not None and progress.position:
+        feed.seek(progress.position)
 
     def validate() -> tuple[dict, float]:
         figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, settings.eval_rows)
@@ -113,7 +125,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         progress = fit(
             model=model,
             objective=objective,
-            batches=batches_of(plan, tables, labels, objective, vocabulary, cfg),
+            batches=batches,
             optimizer=optimizer,
             learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
             accelerator=accelerator,
@@ -126,7 +138,10 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
             log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
             screen=screen,
+            position=None if feed is None else feed.position,
         )
+    if feed is not None:
+        feed.close()
     if progress.best_step not in (None, steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
@@ -251,8 +266,19 @@ def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> No
     screen.say(
         f"{cfg.stage}: {type(model.backbone).__name__} ({config.num_hidden_layers} layers x {config.hidden_size}, {millions:.1f} M parameters, {origin}), {steps} updates"
     )
+
+    def known(value: float | None, form: str) -> str:
+        return "unknown" if value is None else format(value, form)
+
     lines = [
-        [t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"]
+        [
+            t.language,
+            known(t.rows, ","),
+            known(t.tokens, ","),
+            f"{t.share:.1%}",
+            known(t.tokens_drawn, ",.0f"),
+            known(t.epochs, ".2f"),
+        ]
         for t in table
     ]
     screen.table(
