@@ -20,7 +20,7 @@ DISK_FULL = 0  # given as the signal
 
 # point: the function before whose n-th call the signal comes
 POINTS = {
-    "encoding": "xlt.data.encode:islice",
+    "encoding": "xlt.data.building:take",
     "update": "xlt.training.loop:_ahead",  # counted per update, see _each
     "log": "xlt.training.tracking:MetricsLog.write",
     "scoring": "xlt.evaluation.loop:gather",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.toy import Toy, word_tokenizer
 from xlt import files
-from xlt.data import encode as module
+from xlt.data import building as module
 from xlt.data.encode import encode
 from xlt.errors import StorageError
 

@@ -45,6 +45,8 @@ def files(root, view="text", **changes):
         "language_codes": None,
         "align_on": None,
         "pivot": None,
+        "streaming": False,
+        "row_counts": None,
         "hub": None,
         "hub_config": None,
         "max_line": 1000,

@@ -34,8 +34,15 @@ def bench(tmp_path_factory):
     encoder = ["model=tiny", "model.width=32", "model.feed_forward=64", "model.max_positions=40", f"tokenizer.path={tokenizer}"]  # fmt: skip
     pace = ["train.steps=24", "train.epochs=null", "train.window=4", "train.max_length=24", "train.learning_rate=3e-3",
             "train.save_every=5", "train.eval_every=4", "train.log_every=2", "train.eval_rows=6"]  # fmt: skip
+    stream = [
+        "dataset.streaming=true",
+        "train.sampling=weights",
+        "train.weights={en:2,de:1,sw:1}",
+        "train.shuffle_rows=16",
+    ]
     commands = {
         "pretrain": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160"],
+        "stream": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160", *stream],
         "align": ["align", "dataset=parallel_files", f"dataset.root={parallel}", *encoder, *pace, "train.batch_size=8"],
         "finetune": ["finetune", "dataset=classification_files", f"dataset.root={labelled}", "languages.source=[en]", *encoder, *pace, "train.batch_size=8"],
         "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f'objective.vectors="{vectors}"'],
@@ -98,7 +105,7 @@ def finish(bench, kind: str, name: str, **options) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("kind", ["pretrain", pytest.param("finetune", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["pretrain", "stream", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_killed_three_times_and_run_again(bench, kind):
     """Twice within one epoch, and once while a checkpoint is written."""
     for point, n in (("update", 8), ("update", 3), ("saving: hash", 2)):
@@ -161,6 +168,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_none_whole_is_78(bench):
 # Every point of a stage at which it may be struck, and how often it is passed at least.
 POINTS = {
     "pretrain": {"encoding": 10, "update": 24, "log": 17, "scoring": 24, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
+    "stream": {"encoding": 10, "update": 24, "log": 17, "scoring": 24, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "align": {"encoding": 4, "update": 24, "log": 17, "scoring": 10, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "finetune": {"encoding": 4, "update": 24, "log": 17, "scoring": 8, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "solve": {"solving": 2, "saving: hash": 6, "saving: rename": 2, "replacing a file": 2, "finishing": 1},

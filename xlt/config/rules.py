@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from xlt import languages as registry
 from xlt.config import schema
 from xlt.errors import ConfigError
+from xlt.schedules import Piecewise
 
 _POSITIVE = (
     "steps",
     "batch_size",
     "window",
     "max_length",
+    "shuffle_rows",
     "learning_rate",
     "epsilon",
     "max_grad_norm",
@@ -20,7 +23,7 @@ _POSITIVE = (
     "keep",
 )
 _FROM_ZERO = ("warmup", "weight_decay", "eval_every", "save_every")
-_SHARES = ("alpha", "beta1", "beta2")
+_SHARES = ("beta1", "beta2")
 
 
 def check(
@@ -46,6 +49,7 @@ def check(
         for name in _SHARES
         if not 0 <= getattr(train, name) <= 1
     ]
+    problems += _who_is_drawn(train)
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
@@ -61,6 +65,41 @@ def check(
             f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere"
         )
     return problems + _language_codes(languages)
+
+
+def _who_is_drawn(train: schema.Train) -> list[str]:
+    problems = []
+    try:
+        outside = [value for _, value in Piecewise.read(train.alpha).points if not 0 <= value <= 1]
+        problems += [f"train.alpha: {value} is not in [0, 1]; give a share" for value in outside[:1]]
+    except ValueError as error:
+        problems.append(f"train.alpha: {error}; give a number, or points over the updates such as 0:0.3,50000:0.7")
+    if train.epoch_cap <= 0:
+        problems.append(
+            f"train.epoch_cap: {train.epoch_cap} is not above 0; give the passes a language's text may have"
+        )
+    return problems + _weights(train)
+
+
+def _weights(train: schema.Train) -> list[str]:
+    weights = train.weights
+    if train.sampling is not schema.Sampling.weights:
+        why = f"would not be read with train.sampling={train.sampling.value}; set train.sampling=weights, or it to null"
+        return [] if weights is None else [f"train.weights: {why}"]
+    if not isinstance(weights, dict) or not weights:
+        return [
+            f"train.weights: {weights!r} where {{CODE:WEIGHT,...}} is expected; give it, or take another train.sampling"
+        ]
+    problems = [
+        f'train.weights: {code!r} is not a language code; YAML reads a bare no as False: quote it, "no"'
+        for code in weights
+        if not isinstance(code, str)
+    ]
+    return problems + [
+        f"train.weights.{code}: {weight!r} is not a number of 0 or above; give one"
+        for code, weight in weights.items()
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf
+    ]
 
 
 VIEWS = {

@@ -20,6 +20,14 @@ class Schedule(str, Enum):
     inverse_sqrt = "inverse_sqrt"
 
 
+class Sampling(str, Enum):
+    """Who is drawn (see `xlt.data.sampling`)."""
+
+    alpha = "alpha"  # p^alpha
+    unimax = "unimax"  # evenly, but no language more than epoch_cap times
+    weights = "weights"  # as given
+
+
 class Precision(str, Enum):
     """Arithmetic of the forward and backward pass; the weights stay fp32."""
 
@@ -65,7 +73,11 @@ class Train:
     batch_tokens: int | None = MISSING  # if set, batches hold about so many tokens instead of batch_size rows
     window: int = MISSING  # updates whose rows are sorted by length together; 1: batches of random length
     max_length: int = MISSING  # tokens per row with specials; longer rows are cut
-    alpha: float = MISSING  # languages are drawn with p^alpha
+    sampling: Sampling = MISSING  # who is drawn
+    alpha: int | float | str = MISSING  # with p^alpha; a number, or points over the updates: 0:0.3,50000:0.7
+    epoch_cap: float = MISSING  # unimax: how often a language's text is seen at most
+    weights: Any = MISSING  # weights: {CODE: WEIGHT}; Any, for no key can be added to a typed one
+    shuffle_rows: int = MISSING  # where dataset.streaming is true: rows of a language that are shuffled together
     learning_rate: float = MISSING
     schedule: Schedule = MISSING
     warmup: float = MISSING  # updates if >= 1, else share of the steps

@@ -1,28 +1,23 @@
 """From rows to token ids on disk: one memory-mapped table per (data set, language, split), cached by content and tokenizer.
 
-Text is read as a stream and written as a stream, so memory does not grow with the corpus. A table is renamed into the cache when it is
-whole; two processes that build the same one both end with a valid table.
+How a table is built is in `xlt.data.building`; it is renamed into the cache when it is whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from xlt import files, noise, signals
+from xlt import files, noise
+from xlt.data.building import build
 from xlt.errors import DataError
 from xlt.types import Dataset, Rows
 
-CHUNK = 2048  # rows per call of the tokenizer: enough to keep its threads busy, few enough to answer a signal
 FORMAT = 1
 
 
@@ -108,7 +103,7 @@ def encode(
     place = cache / "encoded" / name
     if (meta := _whole(place)) is None:
         with files.disk(place):
-            _build(place, dataset.rows(view, language, split), texts, tokenizer)
+            build(place, dataset.rows(view, language, split), texts, tokenizer, lambda: _whole(place) is not None)
         meta = json.loads((place / "meta.json").read_text())
     if meta["rows"] == 0:
         raise DataError(
@@ -140,52 +135,3 @@ def _whole(place: Path) -> dict | None:
         return meta if all((place / name).stat().st_size == size for name, size in sizes.items()) else None
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _build(place: Path, rows: Iterator[dict], texts: Callable[[dict], tuple[str, ...]], tokenizer) -> None:
-    dtype = np.uint16 if len(tokenizer) <= 2**16 else np.int32
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=".building-"))
-    count, end, segments, names = 0, 0, 1, {}
-    try:
-        with (
-            open(aside / "tokens.bin", "wb") as tokens,
-            open(aside / "offsets.bin", "wb") as offsets,
-            open(aside / "labels.bin", "wb") as labels,
-        ):
-            offsets.write(np.zeros(1, np.int64).tobytes())
-            while chunk := list(islice(rows, CHUNK)):
-                signals.stop_if_requested("while encoding text; nothing was lost, run the same command again")
-                parts = [texts(row) for row in chunk]
-                segments = len(parts[0])
-                ids = tokenizer(
-                    [t for row in parts for t in row],
-                    add_special_tokens=False,
-                    return_attention_mask=False,
-                    verbose=False,
-                )["input_ids"]
-                lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-                tokens.write(np.fromiter((i for row in ids for i in row), dtype, int(lengths.sum())).tobytes())
-                offsets.write((end + np.cumsum(lengths)).tobytes())  # tofile would hide why a disk refuses
-                if "label" in chunk[0]:
-                    labels.write(
-                        np.array([names.setdefault(row["label"], len(names)) for row in chunk], np.int32).tobytes()
-                    )
-                count, end = count + len(chunk), end + int(lengths.sum())
-        meta = {
-            "rows": count,
-            "segments": segments,
-            "tokens": end,
-            "dtype": np.dtype(dtype).name,
-            "labels": list(names) or None,
-        }
-        (aside / "meta.json").write_text(json.dumps(meta))
-        if _whole(place) is None:
-            shutil.rmtree(place, ignore_errors=True)
-        try:
-            os.rename(aside, place)
-        except OSError:
-            if _whole(place) is None:  # else another process was first with the same table
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

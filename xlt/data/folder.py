@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from xlt.data import patterns, readers
 from xlt.data.readers import NUMBERED, Format
 from xlt.errors import DataError
+
+SKETCH = 1 << 20  # bytes of either end of a file
 
 
 class Folder:
@@ -53,15 +58,49 @@ class Folder:
 
     def raw(self, language: str, split: str) -> Iterator[tuple[str, dict]]:
         """Place ("PATH line 7") and raw row."""
+        return self.stream(language, split, {})[0]
+
+    def stream(self, language: str, split: str, at: dict) -> tuple[Iterator[tuple[str, dict]], Callable[[], dict]]:
+        """The same from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning."""
+        where = {"file": at.get("file", 0), "rows": at.get("rows", 0)}
+
+        def rows() -> Iterator[tuple[str, dict]]:
+            tables = self._tables(language, split)
+            for number in range(where["file"], len(tables)):
+                name, table = tables[number]
+                for place, row in islice(table(), where["rows"], None):  # to read over rows is quick
+                    where["rows"] += 1
+                    yield f"{name} {place}", row
+                where.update(file=number + 1, rows=0)
+
+        return rows(), lambda: dict(where)
+
+    def identity(self, language: str, split: str) -> list:
+        """What tells these files from others without reading them whole: sizes, times, and some of the bytes."""
+        return [_sketch(path) for path in self.files(language, split)]
+
+    def _tables(self, language: str, split: str) -> list[tuple[str, Callable[[], Iterator[tuple[str, dict]]]]]:
+        """Name of each file (or pair of files), and what reads it: place in it and raw row."""
         paths = self.files(language, split)
         if self.sided:
-            yield from (
-                (f"{paths[0]} and {paths[1].name} line {number}", row)
-                for number, row in readers.moses(*paths, self.max_line)
-            )
-            return
-        for path in paths:
+
+            def pairs() -> Iterator[tuple[str, dict]]:
+                return ((f"line {number}", row) for number, row in readers.moses(*paths, self.max_line))
+
+            return [(f"{paths[0]} and {paths[1].name}", pairs)]
+
+        def one(path: Path) -> Iterator[tuple[str, dict]]:
             format = readers.format_of(path) if self.format is Format.auto else self.format
             unit = "row" if format in NUMBERED else "line"
-            for number, row in readers.read(path, format, self.header, self.max_line):
-                yield f"{path} {unit} {number}", row
+            rows = readers.read(path, format, self.header, self.max_line)
+            return ((f"{unit} {number}", row) for number, row in rows)
+
+        return [(str(path), partial(one, path)) for path in paths]
+
+
+def _sketch(path: Path) -> list:
+    state = path.stat()
+    with open(path, "rb") as file:
+        head = file.read(SKETCH)
+        file.seek(max(0, state.st_size - SKETCH))
+        return [path.name, state.st_size, state.st_mtime_ns, hashlib.sha256(head + file.read(SKETCH)).hexdigest()]

@@ -17,8 +17,8 @@ from xlt.errors import DataError
 class Hub:
     """One table per config and split; the config names the language."""
 
-    def __init__(self, name: str, config: str | None, codes: list[str] | None):
-        self.name, self.config, self.codes = name, config, codes
+    def __init__(self, name: str, config: str | None, codes: list[str] | None, streaming: bool):
+        self.name, self.config, self.codes, self.streaming = name, config, codes, streaming
         self._splits: set[str] | None = None
         self._listed: dict[str, str] = {}  # language or pair -> its config's name, once the hub was asked
 
@@ -56,27 +56,46 @@ class Hub:
 
     def raw(self, language: str, split: str) -> Iterator[tuple[str, dict]]:
         """Place ("HUB (CONFIG) row 7") and raw row; class labels become their names."""
-        from datasets import ClassLabel
+        return self.stream(language, split, {})[0]
 
-        table, place = self._load(language, split), self._place(self._config(language))
-        # of a list, its item
-        features = {column: getattr(feature, "feature", feature) for column, feature in table.features.items()}
-        names = {column: feature.int2str for column, feature in features.items() if isinstance(feature, ClassLabel)}
-        for number, row in enumerate(table, 1):
-            named = {column: None if row[column] is None else name(row[column]) for column, name in names.items()}
-            yield f"{place} {split} row {number}", row | named
+    def stream(self, language: str, split: str, at: dict) -> tuple[Iterator[tuple[str, dict]], Callable[[], dict]]:
+        """The same from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning."""
+        table, place, done = self._load(language, split), self._place(self._config(language)), at.get("rows", 0)
+        if at:
+            table.load_state_dict(at["state"])
+
+        def rows() -> Iterator[tuple[str, dict]]:
+            nonlocal done
+            name = _label_names(table.features)
+            for row in table:
+                done += 1
+                named = {column: None if row[column] is None else of(row[column]) for column, of in name.items()}
+                yield f"{place} {split} row {done}", row | named
+
+        return rows(), lambda: {"rows": done, "state": table.state_dict()}
+
+    def identity(self, language: str, split: str) -> list:
+        """Names of the files and their revisions; nothing is downloaded."""
+        from datasets import load_dataset_builder
+
+        config = self._config(language)
+        builder = self._ask(config, lambda: load_dataset_builder(self.name, config))
+        files = (builder.config.data_files or {}).get(split)
+        if files is None:
+            return [builder.hash]
+        return [[Path(file).name, *map(str, about)] for file, about in zip(files, files.origin_metadata, strict=True)]
 
     def _load(self, language: str, split: str):
         from datasets import load_dataset
 
         config = self._config(language)
-        return self._ask(config, lambda: load_dataset(self.name, config, split=split))
+        return self._ask(config, lambda: load_dataset(self.name, config, split=split, streaming=self.streaming))
 
     def _split_names(self, config: str | None) -> list[str]:
         import datasets
 
         if datasets.config.HF_HUB_OFFLINE:  # then only the cache can answer
-            return list(datasets.load_dataset(self.name, config))
+            return list(datasets.load_dataset(self.name, config, streaming=self.streaming))
         return datasets.get_dataset_split_names(self.name, config)
 
     def _config(self, language: str) -> str | None:
@@ -118,3 +137,12 @@ class Hub:
                 f"dataset.hub: {self._place(config)} cannot be loaded ({reason}); without network, give the folder of "
                 "your copy: dataset.root=DIR"
             ) from error
+
+
+def _label_names(features) -> dict[str, Callable]:
+    """Of each column of class labels, the function from number to name. features: None where a stream does not say."""
+    from datasets import ClassLabel
+
+    # of a list, its item
+    kinds = {column: getattr(feature, "feature", feature) for column, feature in (features or {}).items()}
+    return {column: kind.int2str for column, kind in kinds.items() if isinstance(kind, ClassLabel)}

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlt import noise
+from xlt.data.cursors import Cursors
+from xlt.data.sampling import Shares
 
 
 @dataclass(frozen=True)
@@ -26,32 +28,33 @@ class Draw:
 class Plan:
     """The rows of every update.
 
-    lengths: per stream, tokens (n_i,) that each row costs in a batch. shares: per stream, of the rows drawn; they sum to 1.
+    lengths: per stream, tokens (n_i,) that each row costs in a batch. shares: per stream, of the rows drawn; they sum to 1, and may change.
     batch_size: rows per update. batch_tokens: if given, batches hold about so many tokens instead.
     """
 
     def __init__(
         self,
         lengths: list[np.ndarray],
-        shares: list[float],
+        shares: list[float] | Shares,
         seed: int,
         window: int,
         batch_size: int,
         batch_tokens: int | None = None,
     ):
-        self.lengths, self.shares, self.seed, self.window = lengths, shares, seed, window
-        mean = sum(q * float(n.mean()) for q, n in zip(shares, lengths, strict=True) if q)
-        self.batch_tokens = batch_tokens
-        self.rows_per_window = (
-            window * batch_size if batch_tokens is None else max(window, round(window * batch_tokens / mean))
-        )
-        self._phases = [float(noise.uniform(noise.key(seed, "phase", i))) for i in range(len(shares))]
+        self.lengths, self.seed, self.window, self.batch_tokens = lengths, seed, window, batch_tokens
+        means = [float(n.mean()) if len(n) else 0.0 for n in lengths]
+
+        def rows_of(shares: list[float]) -> int:
+            if batch_tokens is None:
+                return window * batch_size
+            mean = sum(q * n for q, n in zip(shares, means, strict=True) if q)
+            return max(window, round(window * batch_tokens / mean))
+
+        phases = [float(noise.uniform(noise.key(seed, "phase", i))) for i in range(len(lengths))]
+        shares = shares if isinstance(shares, Shares) else Shares.fixed(shares)
+        self.counts = Cursors(shares, rows_of, window, phases)
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
         self._batches: tuple[int, list[Draw]] | None = None
-
-    def rows_drawn(self, steps: int) -> int:
-        """Rows in `steps` updates, up to a window's rounding."""
-        return round(steps * self.rows_per_window / self.window)
 
     def batch(self, step: int) -> Draw:
         """The rows of update `step` (from 0)."""
@@ -61,21 +64,11 @@ class Plan:
         return self._batches[1][step % self.window]
 
     def cursors(self, drawn: int) -> list[int]:
-        """How many of the first `drawn` rows come from each stream: whole numbers that sum to `drawn` and never decrease with it.
-
-        Each stream in turn takes its share of what the ones before it left: floor(a*T + phase) with a <= 1 grows by at most the
-        growth of T, so what is left for the others never shrinks.
-        """
-        taken, left, mass = [], drawn, 1.0
-        for share, phase in zip(self.shares, self._phases, strict=True):
-            part = share / mass if mass > share else 1.0
-            count = left if part >= 1.0 else int(np.floor(part * left + phase))
-            taken.append(count)
-            left, mass = left - count, mass - share
-        return taken
+        """How many of the first `drawn` rows come from each stream, where shares do not change (see `xlt.data.cursors`)."""
+        return self.counts.drawn(drawn)
 
     def _window(self, index: int) -> Draw:
-        begin, end = self.cursors(index * self.rows_per_window), self.cursors((index + 1) * self.rows_per_window)
+        begin, end = self.counts.at(index), self.counts.at(index + 1)
         parts = [self._stream(i, a, b) for i, (a, b) in enumerate(zip(begin, end, strict=True)) if b > a]
         return Draw(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
@@ -92,19 +85,27 @@ class Plan:
         return self._orders[i][1]
 
     def _cut(self, draw: Draw, index: int) -> list[Draw]:
-        shuffled = noise.permutation(noise.key(self.seed, "window", index), len(draw.rows))
         lengths = np.empty(len(draw.rows), np.int64)
         for i in np.unique(draw.streams):
             mine = draw.streams == i
             lengths[mine] = self.lengths[i][draw.rows[mine]]
-        order = shuffled if self.window == 1 else shuffled[np.argsort(lengths[shuffled], kind="stable")]
-        weights = np.ones(len(order)) if self.batch_tokens is None else lengths[order].astype(np.float64)
-        # A row belongs to the batch in which its middle falls, so that batches weigh the same.
-        middles = np.cumsum(weights) - weights / 2
-        batch_of = np.minimum((middles * self.window / weights.sum()).astype(np.int64), self.window - 1)
-        bounds = np.searchsorted(batch_of, np.arange(self.window + 1))
-        if (np.diff(bounds) == 0).any():  # a row longer than a whole batch would leave its neighbour empty
-            bounds = np.arange(self.window + 1) * len(order) // self.window
-        ranks = noise.permutation(noise.key(self.seed, "batches", index), self.window)
-        pieces = [order[bounds[b] : bounds[b + 1]] for b in ranks]
+        pieces = cut(lengths, self.window, self.batch_tokens is not None, self.seed, index)
         return [Draw(draw.streams[p], draw.rows[p], draw.epochs[p]) for p in pieces]
+
+
+def cut(lengths: np.ndarray, window: int, by_tokens: bool, seed: int, index: int) -> list[np.ndarray]:
+    """The rows of window `index`, of `lengths` (R,), as `window` batches of like length: the numbers of the rows in each.
+
+    by_tokens: batches hold about the same number of tokens, else of rows.
+    """
+    shuffled = noise.permutation(noise.key(seed, "window", index), len(lengths))
+    order = shuffled if window == 1 else shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    weights = lengths[order].astype(np.float64) if by_tokens else np.ones(len(order))
+    # A row belongs to the batch in which its middle falls, so that batches weigh the same.
+    middles = np.cumsum(weights) - weights / 2
+    batch_of = np.minimum((middles * window / weights.sum()).astype(np.int64), window - 1)
+    bounds = np.searchsorted(batch_of, np.arange(window + 1))
+    if (np.diff(bounds) == 0).any():  # a row longer than a whole batch would leave its neighbour empty
+        bounds = np.arange(window + 1) * len(order) // window
+    ranks = noise.permutation(noise.key(seed, "batches", index), window)
+    return [order[bounds[b] : bounds[b + 1]] for b in ranks]

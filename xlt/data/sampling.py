@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from xlt.errors import ConfigError
+from xlt.schedules import Piecewise
+
+
+@dataclass(frozen=True)
+class Shares:
+    """at(step): of the rows drawn at that update, each stream's part; they sum to 1. From update `settled` on they stay as they are."""
+
+    at: Callable[[int], list[float]]
+    settled: int = 0
+
+    @classmethod
+    def fixed(cls, shares: list[float]) -> Shares:
+        """The same at every update."""
+        return cls(lambda step: shares)
 
 
 @dataclass(frozen=True)
 class LanguageShare:
-    """What a language contributes to a run. share: of the rows drawn; epochs: how often each of its rows is seen on average."""
+    """What a language contributes to a run. share: of the rows drawn; epochs: how often each of its rows is seen on average.
+
+    None where nobody knows, as of a stream.
+    """
 
     language: str
-    rows: int
-    tokens: int
+    rows: int | None
+    tokens: int | None
     share: float
-    epochs: float
-    tokens_drawn: float
+    epochs: float | None
+    tokens_drawn: float | None
 
 
 def language_shares(sizes: dict[str, int], alpha: float) -> dict[str, float]:
@@ -32,6 +50,42 @@ def language_shares(sizes: dict[str, int], alpha: float) -> dict[str, float]:
     powers = {language: (n / total) ** alpha if n else 0.0 for language, n in sizes.items()}
     norm = sum(powers.values())
     return {language: power / norm for language, power in powers.items()}
+
+
+def alpha_shares(sizes: dict[str, int], alpha: int | float | str) -> Shares:
+    """p^alpha, with alpha a number or points over the updates, `0:0.3,50000:0.7` (see `xlt.schedules`)."""
+    course = Piecewise.read(alpha)
+    if len(course.points) == 1:
+        return Shares.fixed(list(language_shares(sizes, course.points[0][1]).values()))
+    return Shares(lambda step: list(language_shares(sizes, course(step)).values()), settled=course.points[-1][0])
+
+
+def unimax(sizes: dict[str, float], budget: float, cap: float) -> dict[str, float]:
+    """How much of `budget` goes to each language: as evenly as can be with none of them seen more than `cap` times.
+
+    UniMax, Chung et al. 2023, Algorithm 1: from the smallest on, each gets an even part of what is left, or cap * size if that is less. sizes
+    and budget in one unit (there characters). What is left over when every language is at its cap is given to none: sum < budget.
+    """
+    left, given = float(budget), {}
+    for i, language in enumerate(sorted(sizes, key=lambda code: (sizes[code], code))):
+        given[language] = min(left / (len(sizes) - i), cap * sizes[language])
+        left -= given[language]
+    return {language: given[language] for language in sizes}
+
+
+def weight_shares(sizes: dict[str, int], weights: dict[str, float]) -> dict[str, float]:
+    """Shares in proportion to the weights. ConfigError if they are not those of the languages, or ask for rows where there are none."""
+    missing, strange = [c for c in sizes if c not in weights], [c for c in weights if c not in sizes]
+    if missing or strange:
+        what = f"{', '.join(missing)} has none" if missing else f"{', '.join(strange)} is not drawn from"
+        raise ConfigError(f"train.weights: {what}; name each of {', '.join(sizes)}, with 0 for those to leave out")
+    empty = [code for code, n in sizes.items() if not n and weights[code]]
+    if empty or not any(weights.values()):
+        raise ConfigError(
+            f"train.weights: {', '.join(empty) or 'none'} has rows to draw; give a weight to those that have"
+        )
+    total = sum(weights.values())
+    return {code: weights[code] / total for code in sizes}
 
 
 def share_table(

@@ -7,7 +7,7 @@ It says where rows are and what they are called. How a format is read is in `xlt
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
@@ -48,6 +48,10 @@ class Files:
     language_codes: list[str] | None  # those to offer; null: all that are found
     align_on: str | None  # one of our columns; null: languages are independent
     pivot: str | None  # aligned pairs are pivot-X; null: every pair
+    streaming: (
+        bool  # true: rows are read as they are needed, and neither copied nor counted; for what is larger than the disk
+    )
+    row_counts: dict[str, int] | None  # of a streamed data set, the rows of each language, where they are drawn by them
     hub: str | None  # name on the Hugging Face hub, taken if root is null
     hub_config: str | None  # with {lang}, {flores} (FLORES-200 code), or {source}, {target}, {target3} (ISO 639-3)
     max_line: int  # characters of a line or text; longer ones are refused
@@ -120,17 +124,42 @@ class Files:
         located = self._pairs(*sides, split) if len(sides) == 2 else self._read(View(view), language, split)
         return self._filled(located, sides, split)
 
-    def fingerprint(self, view: str, language: str, split: str) -> str:
-        """SHA-256 over the bytes of the files and the settings that decide what is read from them."""
+    def stream(self, view: str, language: str, split: str, at: dict) -> tuple[Iterator[dict], Callable[[], dict]]:
+        """The rows from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning.
+
+        A place is plain JSON. DataError where rows of two languages are joined, for that needs all of one of them.
+        """
         self._check_split(view, language, split)
-        digests = [_digest(path) for path in self._files(self._sides(view, language), split)]
+        if len(self._sides(view, language)) == 2:
+            raise DataError(
+                f"dataset {self.name}: its pairs are joined on {self.align_on}, which needs all rows of a language; set dataset.streaming=false"
+            )
+        raw, where = self._store.stream(language, self._theirs(language, split), at.get("store", {}))
+        project, done = self._projector(View(view), language), at.get("number", 0)
+
+        def rows() -> Iterator[dict]:
+            nonlocal done
+            for place, row in raw:
+                done += 1
+                yield project(place, row, done)
+
+        return rows(), lambda: {"number": done, "store": where()}
+
+    def fingerprint(self, view: str, language: str, split: str) -> str:
+        """SHA-256 over the bytes of the files and the settings that decide what is read from them. Of a stream, over what identifies the files."""
+        self._check_split(view, language, split)
+        sides = self._sides(view, language)
+        if self.streaming:
+            digests = [self._store.identity(side, self._theirs(side, split)) for side in sides]
+        else:
+            digests = [_digest(path) for path in self._files(sides, split)]
         rules = [self.format.value, dict(self.columns), self.label_names, self.align_on, self.max_line]
         return hashlib.sha256(json.dumps([digests, rules, view, language, split], sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def _store(self) -> Folder | Hub:
         if self.root is None and self.hub is not None:
-            return Hub(self.hub, self.hub_config, self.language_codes)
+            return Hub(self.hub, self.hub_config, self.language_codes, self.streaming)
         if self.root is None and "{root}" in self.pattern:
             raise DataError(f"dataset {self.name}: no folder is named, and it is not on the hub; give dataset.root=DIR")
         splits = [name for names in self.split_names.values() for name in names.split("|")]
@@ -161,14 +190,22 @@ class Files:
         return [path for side in sides for path in self._store.files(side, self._theirs(side, split))]
 
     def _read(self, view: View, language: str, split: str) -> Located:
+        project = self._projector(view, language)
+        for number, (place, raw) in enumerate(self._store.raw(language, self._theirs(language, split)), 1):
+            yield place, project(place, raw, number)
+
+    def _projector(self, view: View, language: str) -> Callable[[str, dict, int], dict]:
+        """The function from (place, raw row, its number) to a checked row."""
         columns = {ours: patterns.fill(theirs, language) for ours, theirs in self.columns.items()}
         project = projector(view, columns, self.label_names, self.max_line)
-        for number, (place, raw) in enumerate(self._store.raw(language, self._theirs(language, split)), 1):
+
+        def checked(place: str, raw: dict, number: int) -> dict:
             try:
-                row = project(raw | {"#": number} if self._numbered else raw)
+                return project(raw | {"#": number} if self._numbered else raw)
             except BadRow as error:
                 raise DataError(f"{place}: {error}") from None
-            yield place, row
+
+        return checked
 
     def _pairs(self, source: str, target: str, split: str) -> Located:
         """Two languages joined on align_on, in the order of the first; rows without partner are left out."""
@@ -194,7 +231,7 @@ class Files:
         for count, (_, row) in enumerate(located, 1):  # noqa: B007
             yield row
         if count == 0:
-            where = " and ".join(str(path) for path in self._files(sides, split))
+            where = self.name if self.streaming else " and ".join(str(path) for path in self._files(sides, split))
             what = "no rows" if len(sides) == 1 else f"no {self.align_on} is in both"
             raise DataError(f"{where}: {what}; fill the file, or leave the language out")
 

@@ -13,12 +13,14 @@ from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table, gather
 from xlt.data.frequency import token_counts
 from xlt.data.plan import Plan
-from xlt.data.sampling import language_shares, share_table
+from xlt.data.sampling import share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
 from xlt.models.build import TransferModel, build, max_tokens, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages.drawing import shares_of, title_of
 from xlt.stages.setup import accelerator_of, choose_languages, clean_text, data_lineage, encode_all, tokenizer_of
+from xlt.stages.streaming import is_streamed, lineage, open_feed
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
@@ -66,7 +68,15 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
 
     wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
     cfg, cleaned = clean_text(cfg, objective.view, wanted, run, screen)
-    tables = encode_all(cfg, objective, tokenizer, wanted, "train")
+    streamed = is_streamed(cfg.dataset)
+    if streamed and recipe.labelled:
+        raise ConfigError(f"dataset.streaming: xlt {cfg.stage} reads all labels before it begins; set it to false")
+    if streamed and getattr(objective, "reads_counts", False):
+        raise ConfigError(
+            f"dataset.streaming: {type(objective).__name__} chooses tokens by how often all the text has them; set it to false, or "
+            "objective.frequency_power=0"
+        )
+    tables = {} if streamed else encode_all(cfg, objective, tokenizer, wanted, "train")
     if getattr(objective, "reads_counts", False):
         vocabulary = replace(vocabulary, counts=token_counts(tables.values(), vocabulary.size))
     judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
@@ -77,7 +87,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         )
     run.record(
         {
-            "data": data_lineage(tables) | data_lineage(dev),
+            "data": (lineage(cfg.dataset, objective.view, wanted) if streamed else data_lineage(tables))
+            | data_lineage(dev),
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
@@ -92,7 +103,12 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         "max_length": settings.max_length,
         "objective": cfg.resolved["objective"],
     }
-    plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
+    feed = open_feed(cfg, vocabulary, tokenizer, wanted) if streamed else None
+    if feed is None:
+        plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
+        batches = batches_of(plan, tables, labels, objective, vocabulary, cfg)
+    else:
+        steps, table, batches = feed.steps, feed.table, feed.batches
     announce(screen, cfg, model, table, steps)
     if (longest := max_tokens(model)) is not None and settings.max_length > longest:
         raise ConfigError(
@@ -105,6 +121,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     plain: TransferModel = accelerator.unwrap_model(model)
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
+    if feed is not None and progress.position:
+        feed.seek(progress.position)
 
     def validate() -> tuple[dict, float]:
         figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, settings.eval_rows)
@@ -115,7 +133,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         progress = fit(
             model=model,
             objective=objective,
-            batches=batches_of(plan, tables, labels, objective, vocabulary, cfg),
+            batches=batches,
             optimizer=optimizer,
             learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
             accelerator=accelerator,
@@ -128,7 +146,10 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
             log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
             screen=screen,
+            position=None if feed is None else feed.position,
         )
+    if feed is not None:
+        feed.close()
     if progress.best_step not in (None, steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
@@ -179,10 +200,10 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
         language: objective.row_length(t.lengths, vocabulary, settings.max_length) for language, t in tables.items()
     }
     rows = {language: len(t) for language, t in tables.items()}
-    shares = language_shares(rows, settings.alpha)
+    tokens = {language: int(n.sum()) for language, n in lengths.items()}
     plan = Plan(
         list(lengths.values()),
-        list(shares.values()),
+        shares_of(settings, rows, tokens),
         cfg.seed,
         settings.window,
         settings.batch_size,
@@ -190,9 +211,9 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
     )
     steps = settings.steps
     if settings.epochs is not None:
-        steps = math.ceil(settings.epochs * sum(rows.values()) * plan.window / plan.rows_per_window)
-    tokens = {language: int(n.sum()) for language, n in lengths.items()}
-    return plan, steps, share_table(rows, tokens, shares, plan.rows_drawn(steps))
+        steps = plan.counts.steps(settings.epochs * sum(rows.values()))
+    shares = dict(zip(rows, plan.counts.expected(steps), strict=True))
+    return plan, steps, share_table(rows, tokens, shares, plan.counts.rows(steps))
 
 
 def batches_of(
@@ -253,12 +274,23 @@ def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> No
     screen.say(
         f"{cfg.stage}: {type(model.backbone).__name__} ({config.num_hidden_layers} layers x {config.hidden_size}, {millions:.1f} M parameters, {origin}), {steps} updates"
     )
+
+    def known(value: float | None, form: str) -> str:
+        return "unknown" if value is None else format(value, form)
+
     lines = [
-        [t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"]
+        [
+            t.language,
+            known(t.rows, ","),
+            known(t.tokens, ","),
+            f"{t.share:.1%}",
+            known(t.tokens_drawn, ",.0f"),
+            known(t.epochs, ".2f"),
+        ]
         for t in table
     ]
     screen.table(
-        f"languages drawn with p^{cfg.train.alpha}",
+        title_of(cfg.train),
         ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
         lines,
     )

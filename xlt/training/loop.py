@@ -44,7 +44,7 @@ class Progress:
     """Where a run is: all that a checkpoint holds beside weights and moments.
 
     loss and count: sums since the last log line. best: step and score of the chosen checkpoint. unvalidated: a signal came before the
-    validation that was due after `step` was done.
+    validation that was due after `step` was done. position: where a stream goes on, {} where rows are planned.
     """
 
     step: int = 0
@@ -56,6 +56,7 @@ class Progress:
     scores: dict = field(default_factory=dict)
     seconds: float = 0.0
     unvalidated: bool = False
+    position: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,17 @@ def fit(
     choice: Choice | None,
     log: MetricsLog,
     screen: Screen,
+    position: Callable[[int], dict] | None = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
+    position(k): of a stream, what a checkpoint must hold to go on with update k.
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
 
     def save() -> None:
         progress.seconds = time.monotonic() - started
+        progress.position = {} if position is None else position(progress.step)
         checkpoints.save(progress.step, model, optimizer, vars(progress), progress.best_step)
 
     def judge() -> bool:

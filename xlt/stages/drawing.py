@@ -1,0 +1,41 @@
+"""From the train settings to who is drawn: one function for rows that are counted, whichever way `train.sampling` names."""
+
+from __future__ import annotations
+
+from xlt.config.schema import Sampling, Train
+from xlt.data.sampling import Shares, alpha_shares, language_shares, unimax, weight_shares
+from xlt.errors import ConfigError
+
+
+def shares_of(train: Train, rows: dict[str, int], tokens: dict[str, int]) -> Shares:
+    """Shares of the rows drawn, per language. rows, tokens: what each has; tokens as they cost in a batch."""
+    if train.sampling is Sampling.weights:
+        return Shares.fixed(list(weight_shares(rows, train.weights).values()))
+    if train.sampling is Sampling.unimax:
+        return Shares.fixed(_unimax(train, rows, tokens))
+    return alpha_shares(rows, train.alpha)
+
+
+def title_of(train: Train) -> str:
+    """How languages are drawn, in words."""
+    if train.sampling is Sampling.weights:
+        return "languages drawn by train.weights"
+    if train.sampling is Sampling.unimax:
+        return f"languages drawn evenly, none more than {train.epoch_cap:g} times (UniMax)"
+    return f"languages drawn with p^{train.alpha}"
+
+
+def _unimax(train: Train, rows: dict[str, int], tokens: dict[str, int]) -> list[float]:
+    """In tokens where the batches have a budget of tokens, else in rows."""
+    language_shares(rows, 1.0)  # at least one has rows
+    unit, sizes = ("rows", rows) if train.batch_tokens is None else ("tokens", tokens)
+    total = sum(sizes.values())
+    budget = train.steps * (train.batch_tokens or train.batch_size) if train.epochs is None else train.epochs * total
+    if budget > train.epoch_cap * total:
+        raise ConfigError(
+            f"train.epoch_cap: with at most {train.epoch_cap:g} passes there are {train.epoch_cap * total:,.0f} {unit} to draw, and the run draws "
+            f"{budget:,.0f}; lower train.steps or train.epochs, or raise train.epoch_cap to {budget / total:.2f} or more"
+        )
+    given = unimax(sizes, budget, train.epoch_cap)
+    drawn = {code: given[code] * rows[code] / sizes[code] if sizes[code] else 0.0 for code in rows}  # in rows
+    return [n / sum(drawn.values()) for n in drawn.values()]
