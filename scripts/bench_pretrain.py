@@ -23,6 +23,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 LAYERS, WIDTH, HEADS, FEED_FORWARD, LONGEST = 4, 256, 4, 1024, 128
 ROWS, BATCH, MASKED = 20_000, 32, 0.15
@@ -194,14 +195,16 @@ def same_loss(vocabulary: int) -> dict:
     import torch
     from transformers import XLMRobertaForMaskedLM
 
+    from xlt.config import paths
+    from xlt.config.build import build_node
     from xlt.models.build import TransferModel
-    from xlt.objectives.masked_lm import MaskedLM
     from xlt.types import Rows
     from xlt.vocabulary import Vocabulary
 
     torch.manual_seed(0)
     backbone = XLMRobertaForMaskedLM(config_of(vocabulary, 0.0)).train()
-    objective = MaskedLM(mask_rate=MASKED, mask_share=0.8, random_share=0.1)
+    objective = build_node(yaml.safe_load((paths.conf_dir() / "objective" / "masked_lm.yaml").read_text()), "objective")
+    assert objective.mask_rate == MASKED
     picked = rows_of(vocabulary)[:BATCH]
     rows = Rows([picked], None, np.arange(BATCH, dtype=np.uint64) * np.uint64(7919), ["en"] * BATCH)
     batch = objective.collate(rows, Vocabulary.of(tokenizer_of(vocabulary)), LONGEST)
@@ -213,7 +216,9 @@ def same_loss(vocabulary: int) -> dict:
     theirs.backward()
     expected = {name: p.grad.clone() for name, p in backbone.named_parameters() if p.grad is not None}
     backbone.zero_grad(set_to_none=True)
-    ours = objective.loss(TransferModel(backbone, {}, {}), batch) / batch.count
+    model = TransferModel(backbone, {}, {}).train()
+    model.fused = True
+    ours = objective.loss(model, batch) / batch.count
     ours.backward()
     loss_error = abs(float(ours) - float(theirs)) / float(theirs)
     worst = max(

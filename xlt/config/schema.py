@@ -103,6 +103,9 @@ class Hardware:
     micro_batch_size: int | None = MISSING  # rows per forward pass; null: the whole batch
     workers: int = MISSING  # threads that prepare batches ahead; 0: none
     eval_tokens: int = MISSING  # tokens per forward pass in evaluation
+    fused: bool = (
+        MISSING  # training in the fast paths of `xlt.models.fused`: same loss and gradients, other draws of dropout
+    )
 
 
 @dataclass

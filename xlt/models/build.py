@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from xlt.errors import ConfigError, DataError
+from xlt.models import fused
 from xlt.models.capabilities import require_head
 from xlt.models.families import family
 from xlt.models.heads import KINDS
@@ -36,6 +37,8 @@ class TransferModel(nn.Module):
         self.heads = nn.ModuleDict(heads)
         self.task = task
         self.inputs = inputs
+        self.fused = False  # training takes the fast paths of `xlt.models.fused`, where there is one
+        self._encodes = fused.encoder(self.reader)
         self._takes = set(inspect.signature(self.reader.forward).parameters)
 
     def forward(self, function, batch):
@@ -51,6 +54,8 @@ class TransferModel(nn.Module):
         inputs = self._accepted({k: v for k, v in inputs.items() if v is not None})
         if self.inputs is not None:
             inputs = self.inputs(self.backbone.get_input_embeddings(), inputs)
+        if self.fused and self.training and self._encodes and fused.readable(inputs):
+            return fused.encode(self.reader, inputs, layer)
         if layer is None or layer == getattr(self.backbone.config, "num_hidden_layers", None):
             return self.reader(**inputs).last_hidden_state
         return self.reader(**inputs, output_hidden_states=True).hidden_states[layer]

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from xlt.errors import ConfigError
+from xlt.models import fused
 
 KINDS = {  # name of a head in an objective -> the Auto class of transformers that has it
     "encoder": "AutoModel",
@@ -29,8 +30,12 @@ _HEADS = (
 LOGITS_AT_ONCE = 2**25  # numbers in memory while scoring: a whole evaluation batch times 250,000 words would not fit
 
 
-def lm_losses(backbone, hidden_MD: torch.Tensor, targets_M: torch.Tensor) -> torch.Tensor:
-    """losses_M in fp32: -log p(target) under the backbone's language-model head, for the states at the M predicted positions."""
+def lm_losses(backbone, hidden_MD: torch.Tensor, targets_M: torch.Tensor, fast: bool = False) -> torch.Tensor:
+    """losses_M in fp32: -log p(target) under the backbone's language-model head, for the states at the M predicted positions.
+
+    fast: by `xlt.models.fused` where it knows the head; its gradients go straight into the parameters."""
+    if fast and (losses_M := fused.lm_losses(backbone, hidden_MD, targets_M)) is not None:
+        return losses_M
     return F.cross_entropy(lm_logits(backbone, hidden_MD).float(), targets_M, reduction="none")
 
 

@@ -47,7 +47,7 @@ def loss(objective, model, batch: Batch) -> torch.Tensor:
 def loss_by_row(objective, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """(sum, sums_B2): the loss, and without gradient what each row adds to it and to its count."""
     parts = list(_predictions(objective, model, batch))
-    losses_M = sum(lm_losses(model.backbone, *part) for part in parts) / len(parts)
+    losses_M = sum(lm_losses(model.backbone, *part, fast=model.fused and model.training) for part in parts) / len(parts)
     each = losses_M.detach()
     return losses_M.sum(), _by_row(batch, torch.stack([each, torch.ones_like(each)], 1))
 

@@ -117,6 +117,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         )
 
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
+    model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
     model = accelerator.prepare_model(model)
     plain: TransferModel = accelerator.unwrap_model(model)
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)

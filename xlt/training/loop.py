@@ -18,7 +18,7 @@ import torch
 from xlt import noise, signals
 from xlt.errors import Interrupted, NonFinite
 from xlt.training.checkpoint import Checkpoints
-from xlt.training.optimizer import LearningRate
+from xlt.training.optimizer import LearningRate, clip
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
 from xlt.types import Batch, BatchOf, Objective
@@ -134,7 +134,7 @@ def fit(
             loss = model(objective.loss, batch.to(accelerator.device))
             accelerator.backward(loss / max(count, 1))
             total += loss.detach()
-        norm = accelerator.clip_grad_norm_(model.parameters(), max_grad_norm)
+        norm = clip(model.parameters(), max_grad_norm)
         if not math.isfinite(total := float(total)) or not math.isfinite(float(norm)):
             raise NonFinite(
                 f"update {step + 1}: the loss is {total / max(count, 1):g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -42,3 +43,13 @@ def adamw(model: nn.Module, betas: tuple[float, float], epsilon: float, weight_d
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=betas, eps=epsilon, fused=True)
+
+
+def clip(parameters: Iterable[nn.Parameter], longest: float) -> torch.Tensor:
+    """The gradient's norm; a longer gradient is scaled down to `longest` (Pascanu et al. 2013, section 3.2). A shorter one is only read:
+    torch's clip_grad_norm_ multiplies it by 1."""
+    trained = [p for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in trained])
+    if not norm < longest:
+        torch.nn.utils.clip_grads_with_norm_(trained, longest, norm)
+    return norm

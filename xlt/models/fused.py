@@ -1,0 +1,221 @@
+"""Faster arithmetic for training: BERT's encoder family and the loss of a language-model head, from the model's own parameters.
+
+A fast path is a function, chosen by capability; nothing is patched into transformers, and where a model is not of a known kind the plain path
+runs. Loss and gradients are those of the plain path up to rounding; dropout draws other random numbers at the same rates, so a run with
+`hardware.fused` is another sample of the same training, not another training. What it saves, and where: one product for query, key and value;
+dropout masks from 16 random bits instead of a double; no dense gradient of the embedding table beside that of a tied head, which at 250,000
+words is most of the memory traffic of an update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+_ENCODERS = {"BertModel", "RobertaModel", "XLMRobertaModel", "CamembertModel"}
+_READ = {"input_ids", "attention_mask", "token_type_ids", "use_cache"}
+
+
+def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    """x with each number zero with probability p, rounded to 1/65536, and the others scaled to keep the mean."""
+    if not training or p == 0.0:
+        return x
+    return _Dropout.apply(x, round(p * 65536))
+
+
+class _Dropout(torch.autograd.Function):
+    """Four decisions from each 64-bit draw: torch's bernoulli_ takes a double of 53 bits for one."""
+
+    @staticmethod
+    def forward(ctx, x, dropped):
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 32768
+        ctx.scale = 65536 / (65536 - dropped)
+        ctx.save_for_backward(kept)
+        return (x * kept).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (kept,) = ctx.saved_tensors
+        return (gradient * kept).mul_(ctx.scale), None
+
+
+def accumulate(parameter: nn.Parameter, add: Callable[[torch.Tensor], object]) -> None:
+    """`add` a gradient in place to that of a parameter, which begins at zero where there is none."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    add(parameter.grad)
+
+
+class _Embedding(torch.autograd.Function):
+    """A lookup whose gradient is added to the rows that were looked up, into the parameter's own gradient."""
+
+    @staticmethod
+    def forward(ctx, anchor, weight, ids, padding):
+        ctx.weight, ctx.padding = weight, padding
+        ctx.save_for_backward(ids)
+        return F.embedding(ids, weight.detach())
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (ids,) = ctx.saved_tensors
+        ids_T, gradient_TD = ids.flatten(), gradient.flatten(0, -2)
+        if ctx.padding is not None:  # as torch's: the padding row is not trained by what is looked up
+            gradient_TD = gradient_TD * (ids_T != ctx.padding).unsqueeze(1)
+        accumulate(ctx.weight, lambda grad_VD: grad_VD.index_add_(0, ids_T, gradient_TD.to(grad_VD.dtype)))
+        return torch.zeros((), device=gradient.device), None, None, None
+
+
+def embedding(table: nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
+    """table(ids). The gradient bypasses autograd's sum over the uses of a tied table, and so its dense copy."""
+    if not (torch.is_grad_enabled() and table.weight.requires_grad and table.weight.is_leaf):
+        return table(ids)
+    anchor = torch.zeros((), device=ids.device, requires_grad=True)  # so that backward is called
+    return _Embedding.apply(anchor, table.weight, ids, table.padding_idx)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """-log softmax(hidden @ weight.T + bias)[target] per row; in backward the logits' memory becomes their gradient, and the weight's
+    gradient is a product written into the parameter's own."""
+
+    @staticmethod
+    def forward(ctx, hidden_MD, weight, bias, targets_M, dtype):
+        narrow_MD, narrow_VD = hidden_MD.detach().to(dtype), weight.detach().to(dtype)
+        logits_MV = F.linear(narrow_MD, narrow_VD).float()
+        if bias is not None:
+            logits_MV += bias.detach()
+        norms_M = torch.logsumexp(logits_MV, -1)
+        losses_M = norms_M - logits_MV.gather(1, targets_M.unsqueeze(1)).squeeze(1)
+        ctx.weight, ctx.bias, ctx.dtype = weight, bias, dtype
+        ctx.save_for_backward(narrow_MD, logits_MV, norms_M, targets_M)
+        return losses_M
+
+    @staticmethod
+    def backward(ctx, gradient_M):
+        narrow_MD, logits_MV, norms_M, targets_M = ctx.saved_tensors
+        probabilities_MV = logits_MV.sub_(norms_M.unsqueeze(1)).exp_()
+        probabilities_MV[torch.arange(len(targets_M), device=targets_M.device), targets_M] -= 1
+        probabilities_MV *= gradient_M.unsqueeze(1)
+        if ctx.bias is not None and ctx.bias.requires_grad:
+            accumulate(ctx.bias, lambda grad_V: grad_V.add_(probabilities_MV.sum(0)))
+        narrow_MV = probabilities_MV.to(ctx.dtype)
+        hidden_gradient_MD = narrow_MV @ ctx.weight.detach().to(ctx.dtype)
+        if ctx.weight.requires_grad:
+            if ctx.weight.grad is None:
+                ctx.weight.grad = (narrow_MV.T @ narrow_MD).float()
+            elif ctx.dtype is torch.float32:
+                ctx.weight.grad.addmm_(narrow_MV.T, narrow_MD)
+            else:
+                ctx.weight.grad += narrow_MV.T @ narrow_MD
+        return hidden_gradient_MD.float(), None, None, None, None
+
+
+def lm_losses(backbone, hidden_MD: torch.Tensor, targets_M: torch.Tensor) -> torch.Tensor | None:
+    """losses_M in fp32 as `xlt.models.heads.lm_losses` has them, with gradients; None where the head is not one that this knows."""
+    found = head(backbone)
+    if found is None or not len(targets_M) or not torch.is_grad_enabled():
+        return None
+    transform, projection, bias = found
+    device = hidden_MD.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+    return _CrossEntropy.apply(transform(hidden_MD).float(), projection.weight, bias, targets_M, dtype)
+
+
+def head(backbone) -> tuple[Callable, nn.Linear, nn.Parameter | None] | None:
+    """(transform of the states, projection to the words, its bias) of a language-model head; None if it is not one of the known kinds."""
+    top = getattr(backbone, "lm_head", None)
+    if hasattr(backbone, "final_logits_bias") or getattr(backbone.config, "scale_decoder_outputs", False):
+        return None
+    if type(top) is nn.Linear:  # GPT-2, Llama
+        return _as_it_is, top, top.bias
+    if type(getattr(top, "decoder", None)) is nn.Linear and {n for n, _ in top.named_children()} == {
+        "dense",
+        "layer_norm",
+        "decoder",
+    }:
+        return (
+            lambda hidden_MD: top.layer_norm(F.gelu(top.dense(hidden_MD))),
+            top.decoder,
+            top.decoder.bias,
+        )  # RoBERTa, XLM-R
+    predictions = getattr(getattr(backbone, "cls", None), "predictions", None)
+    if type(getattr(predictions, "decoder", None)) is nn.Linear and hasattr(predictions, "transform"):  # BERT
+        return predictions.transform, predictions.decoder, predictions.decoder.bias
+    return None
+
+
+def _as_it_is(hidden_MD: torch.Tensor) -> torch.Tensor:
+    return hidden_MD
+
+
+def encoder(reader: nn.Module) -> bool:
+    """Whether `encode` computes what this module does: one of BERT's family with absolute positions, as transformers builds it."""
+    config = reader.config
+    return (
+        type(reader).__name__ in _ENCODERS
+        and type(reader).__module__.startswith("transformers.")
+        and config.hidden_act == "gelu"
+        and not getattr(config, "is_decoder", False)
+        and getattr(config, "position_embedding_type", None) in (None, "absolute")
+        and not getattr(reader, "gradient_checkpointing", False)
+        and not any(m._forward_hooks or m._forward_pre_hooks for m in reader.modules())
+        and all(type(m) in (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Dropout) for m in reader.modules() if not len(list(m.children())) and list(m.parameters()))
+    )  # fmt: skip
+
+
+def readable(inputs: dict) -> bool:
+    """Whether `encode` takes these inputs."""
+    return set(inputs) <= _READ and "input_ids" in inputs
+
+
+def encode(reader: nn.Module, inputs: dict[str, torch.Tensor], layer: int | None = None) -> torch.Tensor:
+    """hidden_BLD of the last layer, or of `layer`, of a module for which `encoder` is true."""
+    training, mask_BL = reader.training, inputs.get("attention_mask")
+    states_BLD = _embed(reader.embeddings, inputs["input_ids"], inputs.get("token_type_ids"), training)
+    bias = None if mask_BL is None else _bias(mask_BL, states_BLD.dtype)
+    for block in reader.encoder.layer[: len(reader.encoder.layer) if layer is None else layer]:
+        states_BLD = _block(block, states_BLD, bias, training)
+    return states_BLD
+
+
+def _embed(part: nn.Module, ids_BL: torch.Tensor, types_BL: torch.Tensor | None, training: bool) -> torch.Tensor:
+    length = ids_BL.shape[1]
+    if part.position_embeddings.padding_idx is None:
+        positions_BL = torch.arange(length, device=ids_BL.device).expand_as(ids_BL)
+    else:  # RoBERTa's family counts the tokens that are no padding, from pad + 1
+        real_BL = ids_BL.ne(part.padding_idx).long()
+        positions_BL = real_BL.cumsum(1) * real_BL + part.padding_idx
+    types_BL = torch.zeros_like(ids_BL) if types_BL is None else types_BL
+    summed_BLD = (
+        embedding(part.word_embeddings, ids_BL)
+        + part.token_type_embeddings(types_BL)
+        + part.position_embeddings(positions_BL)
+    )
+    return dropout(part.LayerNorm(summed_BLD), part.dropout.p, training)
+
+
+def _bias(mask_BL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros_like(mask_BL, dtype=dtype).masked_fill_(mask_BL == 0, torch.finfo(dtype).min)[:, None, None]
+
+
+def _block(block: nn.Module, x_BLD: torch.Tensor, bias: torch.Tensor | None, training: bool) -> torch.Tensor:
+    attention, after, up, down = block.attention.self, block.attention.output, block.intermediate.dense, block.output
+    rows, length, _ = x_BLD.shape
+    heads, size = attention.num_attention_heads, attention.attention_head_size
+    three = (attention.query, attention.key, attention.value)
+    joined = F.linear(x_BLD, torch.cat([p.weight for p in three]), torch.cat([p.bias for p in three]))
+    q, k, v = joined.view(rows, length, 3, heads, size).permute(2, 0, 3, 1, 4)
+    if attention.dropout.p and training:
+        scores = torch.matmul(q, k.transpose(-1, -2)) * attention.scaling
+        scores = scores if bias is None else scores + bias
+        mixed = torch.matmul(dropout(scores.softmax(-1), attention.dropout.p, training).to(v.dtype), v)
+    else:
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, None if bias is None else bias.to(q.dtype), scale=attention.scaling
+        )
+    mixed_BLD = mixed.transpose(1, 2).reshape(rows, length, heads * size)
+    x_BLD = after.LayerNorm(dropout(after.dense(mixed_BLD), after.dropout.p, training) + x_BLD)
+    return down.LayerNorm(dropout(down.dense(F.gelu(up(x_BLD))), down.dropout.p, training) + x_BLD)
