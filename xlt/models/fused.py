@@ -84,21 +84,21 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden_MD, weight, bias, targets_M, dtype):
         narrow_MD, narrow_VD = hidden_MD.detach().to(dtype), weight.detach().to(dtype)
-        logits_MV = F.linear(narrow_MD, narrow_VD).float()
-        if bias is not None:
-            logits_MV += bias.detach()
-        norms_M = torch.logsumexp(logits_MV, -1)
-        losses_M = norms_M - logits_MV.gather(1, targets_M.unsqueeze(1)).squeeze(1)
+        narrow_V = None if bias is None else bias.detach().to(dtype)
+        logits_MV = F.linear(narrow_MD, narrow_VD, narrow_V).float()
+        highest_M = logits_MV.amax(-1)
+        gold_M = logits_MV.gather(1, targets_M.unsqueeze(1)).squeeze(1) - highest_M
+        sums_M = logits_MV.sub_(highest_M.unsqueeze(1)).exp_().sum(-1)
+        losses_M = sums_M.log() - gold_M
         ctx.weight, ctx.bias, ctx.dtype = weight, bias, dtype
-        ctx.save_for_backward(narrow_MD, logits_MV, norms_M, targets_M)
+        ctx.save_for_backward(narrow_MD, logits_MV, sums_M, targets_M)
         return losses_M
 
     @staticmethod
     def backward(ctx, gradient_M):
-        narrow_MD, logits_MV, norms_M, targets_M = ctx.saved_tensors
-        probabilities_MV = logits_MV.sub_(norms_M.unsqueeze(1)).exp_()
-        probabilities_MV[torch.arange(len(targets_M), device=targets_M.device), targets_M] -= 1
-        probabilities_MV *= gradient_M.unsqueeze(1)
+        narrow_MD, powers_MV, sums_M, targets_M = ctx.saved_tensors
+        probabilities_MV = powers_MV.mul_((gradient_M / sums_M).unsqueeze(1))
+        probabilities_MV[torch.arange(len(targets_M), device=targets_M.device), targets_M] -= gradient_M
         if ctx.bias is not None and ctx.bias.requires_grad:
             accumulate(ctx.bias, lambda grad_V: grad_V.add_(probabilities_MV.sum(0)))
         narrow_MV = probabilities_MV.to(ctx.dtype)
