@@ -5,10 +5,12 @@ Knows nothing of data, objectives' losses or training. What it saves, plain tran
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,6 +25,13 @@ from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, lo
 
 HEADS_FILE, TASK_FILE = "heads.safetensors", "xlt.json"
 _NO_HEAD = "Unrecognized configuration class"  # how transformers says that an architecture has no model of the kind
+
+
+class Teacher(NamedTuple):
+    """A frozen model, and the classification objective that reads its logits."""
+
+    model: TransferModel
+    classifier: Any
 
 
 class TransferModel(nn.Module):
@@ -48,6 +57,11 @@ class TransferModel(nn.Module):
     def width(self) -> int:
         """Size of a hidden state."""
         return self.backbone.config.hidden_size
+
+    def teach(self, classifier) -> None:
+        """Keep a copy of this model as it is now, with the objective it was trained by: the teacher, which is neither trained nor saved."""
+        copied = copy.deepcopy(self).eval().requires_grad_(False)
+        object.__setattr__(self, "teacher", Teacher(copied, classifier))  # unseen by parameters() and state_dict()
 
     def hidden(self, inputs: dict[str, torch.Tensor | None], layer: int | None = None) -> torch.Tensor:
         """hidden_BLD of the last layer, or of `layer` (0: embeddings)."""

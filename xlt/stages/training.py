@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xlt import files
+from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table, gather
 from xlt.data.frequency import token_counts
@@ -16,7 +17,7 @@ from xlt.data.plan import Plan
 from xlt.data.sampling import share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
-from xlt.models.build import TransferModel, build, max_tokens, save
+from xlt.models.build import TransferModel, build, max_tokens, read_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.drawing import shares_of, title_of
 from xlt.stages.setup import accelerator_of, choose_languages, clean_text, data_lineage, encode_all, tokenizer_of
@@ -95,14 +96,17 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     )
 
     labels = label_names(cfg, tables) if recipe.labelled else None
-    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, languages=[*wanted, *judged])
+    if getattr(objective, "continues_task", False):
+        model = continue_task(cfg, tokenizer, [*wanted, *judged])
+    else:
+        model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, languages=[*wanted, *judged])
+        model.task |= {
+            "source_languages": wanted,
+            "dataset": cfg.dataset.name,
+            "max_length": settings.max_length,
+            "objective": cfg.resolved["objective"],
+        }
     vocabulary = vocabulary.read_by(model, [*wanted, *judged])
-    model.task |= {
-        "source_languages": wanted,
-        "dataset": cfg.dataset.name,
-        "max_length": settings.max_length,
-        "objective": cfg.resolved["objective"],
-    }
     feed = open_feed(cfg, vocabulary, tokenizer, wanted) if streamed else None
     if feed is None:
         plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
@@ -120,6 +124,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
     model = accelerator.prepare_model(model)
     plain: TransferModel = accelerator.unwrap_model(model)
+    if hasattr(plain, "teacher"):
+        plain.teacher.model.to(accelerator.device)
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
     if feed is not None and progress.position:
@@ -179,6 +185,37 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
     )
     return float(np.mean(list(figures[objective.metric].values()))) if figures else math.nan
+
+
+def continue_task(cfg, tokenizer, languages: list[str]) -> TransferModel:
+    """A fine-tuned model that stays what it is, with a copy of it as it is now for its teacher."""
+    name = type(cfg.objective).__name__
+    if cfg.model.init_from is None:
+        raise ConfigError(
+            f"model.init_from: {name} continues a fine-tuned model; give the run directory of `xlt finetune`, for example "
+            "model.init_from=runs/main/finetune"
+        )
+    task = read_task(cfg.model.init_from)
+    if task.get("labels") is None:
+        raise ConfigError(
+            f"model.init_from: {cfg.model.init_from} was not fine-tuned on a task, which {name} continues; give the run directory of `xlt finetune`"
+        )
+    classifier = build_node(task["objective"], "objective")
+    if not hasattr(classifier, "logits"):
+        raise ConfigError(f"model.init_from: {cfg.model.init_from} is no classifier, which {name} continues; give one")
+    model = build(
+        cfg.model,
+        classifier.head,
+        classifier,
+        task["labels"],
+        tokenizer,
+        cfg.seed,
+        load_heads=True,
+        languages=languages,
+    )
+    model.task = task
+    model.teach(classifier)
+    return model
 
 
 def label_names(cfg, tables: dict[str, Table]) -> list[str]:

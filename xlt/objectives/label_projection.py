@@ -1,0 +1,93 @@
+"""A classifier learns other languages from unlabelled translations: what it says of a source sentence becomes the label of its translation.
+
+Annotation projection (Yarowsky, Ngai and Wicentowski 2001) with soft labels, that is, distillation of the fine-tuned classifier through
+parallel text (Hinton et al. 2015, section 2; across languages, Xu and Yang 2017, section 3). No label of a target language is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from xlt.errors import ConfigError
+from xlt.types import Batch, Rows
+from xlt.vocabulary import Vocabulary, model_inputs
+
+SIDES = ("source", "target")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelProjection:
+    """-sum_n q_n [log p_n(target) + source_weight * log p_n(source)], where q ~ p_teacher(source)^sharpness and the teacher is the classifier
+    as it was when the run began. The model must be one that `xlt finetune` made: it stays a classifier of the same labels."""
+
+    sharpness: float
+    source_weight: float
+
+    view: ClassVar[str] = "parallel"
+    head: ClassVar[str] = "encoder"
+    separable: ClassVar[bool] = True
+    continues_task: ClassVar[bool] = True
+    metric: ClassVar[str] = "agreement"
+    higher_is_better: ClassVar[dict[str, bool]] = {"agreement": True, "loss": False}
+
+    def __post_init__(self):
+        if self.sharpness <= 0:
+            raise ConfigError(
+                f"objective.sharpness: {self.sharpness} is not positive; 1 keeps the teacher's probabilities"
+            )
+        if self.source_weight < 0:
+            raise ConfigError(
+                f"objective.source_weight: {self.source_weight} is negative; 0 trains on translations only"
+            )
+
+    def texts(self, row: dict) -> tuple[str, ...]:
+        return row["source"], row["target"]
+
+    def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
+        return {}
+
+    def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
+        return np.minimum(lengths + vocabulary.overhead(1), max_length).sum(1)
+
+    def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
+        tensors, tokens = {}, 0
+        for at, (side, segment) in enumerate(zip(SIDES, rows.segments, strict=True)):
+            ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
+            read = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages, at)
+            tensors |= {f"{side}_{name}": value for name, value in read.items()}
+            tokens += int(lengths_B.sum())
+        return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
+
+    def logits(self, classifier, model, batch: Batch, side: str) -> torch.Tensor:
+        """logits_BN that the classification objective computes for one side."""
+        read = {name.removeprefix(f"{side}_"): v for name, v in batch.tensors.items() if name.startswith(f"{side}_")}
+        return classifier.logits(model, Batch(read, batch.count, batch.tokens, batch.rows)).float()
+
+    def losses(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(losses_B, teacher's probabilities_BN, logits_BN of the target side)."""
+        teacher, classifier = model.teacher.model, model.teacher.classifier
+        with torch.no_grad():
+            said_BN = (self.logits(classifier, teacher, batch, "source") * self.sharpness).softmax(-1)
+        target_BN = self.logits(classifier, model, batch, "target")
+        losses_B = F.cross_entropy(target_BN, said_BN, reduction="none")
+        if self.source_weight:
+            source_BN = self.logits(classifier, model, batch, "source")
+            losses_B = losses_B + self.source_weight * F.cross_entropy(source_BN, said_BN, reduction="none")
+        return losses_B, said_BN, target_BN
+
+    def loss(self, model, batch: Batch) -> torch.Tensor:
+        return self.losses(model, batch)[0].sum()
+
+    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
+        losses_B, said_BN, target_BN = self.losses(model, batch)
+        return {"losses": losses_B, "agrees": (said_BN.argmax(-1) == target_BN.argmax(-1)).float()}
+
+    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+        """agreement: share of dev pairs whose two sides get the same label. No gold label is known of either."""
+        return {"agreement": float(outputs["agrees"].mean()), "loss": float(outputs["losses"].mean())}
