@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from xlt import noise
 from xlt.errors import ConfigError
 from xlt.models.pooling import masked_lm_logits
+from xlt.objectives.losses import by_row
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -74,7 +75,11 @@ class MaskedLM:
         return masked_lm_logits(model.backbone, hidden_BLD.flatten(0, 1)[batch["where"]])
 
     def loss(self, model, batch: Batch) -> torch.Tensor:
-        return F.cross_entropy(self.logits(model, batch).float(), batch["targets"], reduction="sum")
+        return self.loss_by_row(model, batch)[0]
+
+    def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        losses_M = F.cross_entropy(self.logits(model, batch).float(), batch["targets"], reduction="none")
+        return by_row(losses_M, batch["where"] // batch["input_ids"].shape[1], batch.rows)
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         logits_MV = self.logits(model, batch).float()
