@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "xlt"
 FILES = sorted(ROOT.rglob("*.py"))
 LEVEL = {
     "errors": 0,
-    **dict.fromkeys(("metrics", "languages", "types", "noise", "signals", "vocabulary", "files"), 1),
+    **dict.fromkeys(("metrics", "languages", "types", "noise", "schedules", "signals", "vocabulary", "files"), 1),
     **dict.fromkeys(("objectives", "alignment", "models", "data", "tokenization", "reporting"), 2),
     **dict.fromkeys(("run", "training", "evaluation"), 3),
     **dict.fromkeys(("config", "stages"), 4),

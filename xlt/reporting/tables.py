@@ -16,7 +16,15 @@ from statistics import mean, stdev
 from xlt.errors import DataError
 
 _SEED = re.compile(r"[,/_-]?seed[=_-]?\d+")
-NO_SHARES = {"loss", "perplexity", "fertility", "characters_per_token", "squared_distance", "coral", "variance"}  # all else is in [0, 1]
+NO_SHARES = {
+    "loss",
+    "perplexity",
+    "fertility",
+    "characters_per_token",
+    "squared_distance",
+    "coral",
+    "variance",
+}  # all else is in [0, 1]
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
 
 

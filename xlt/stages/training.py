@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from xlt import files
 from xlt.data.encode import Table, gather
@@ -14,16 +12,28 @@ from xlt.data.plan import Plan
 from xlt.data.sampling import language_shares, share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
-from xlt.models.build import TransferModel, build, max_tokens, save
+from xlt.models.build import TransferModel, build, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.stages.parts import (
+    LearnedPart,
+    by_dataset,
+    changed,
+    check_fit,
+    configs,
+    mean_score,
+    mixed,
+    read,
+    refuse_splitting,
+    show,
+)
+from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
-from xlt.types import Batch
+from xlt.types import Batch, BatchOf
 from xlt.vocabulary import Vocabulary
 
 
@@ -43,12 +53,7 @@ class Recipe:
 
 def train(cfg, recipe: Recipe) -> float:
     """Run a training stage from config to metrics.json; returns the mean dev score that a sweep optimises."""
-    objective = cfg.objective
-    if not objective.separable and cfg.hardware.micro_batch_size is not None:
-        raise ConfigError(
-            f"hardware.micro_batch_size: {type(objective).__name__} takes its negatives from the whole batch, so splitting it would change the loss; "
-            "set it to null and lower train.batch_size if memory is short"
-        )
+    refuse_splitting(cfg)
     run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     accelerator = accelerator_of(cfg)
     try:
@@ -62,37 +67,34 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     tokenizer = tokenizer_of(cfg)
     vocabulary = Vocabulary.of(tokenizer)
 
-    wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
-    tables = encode_all(cfg, objective, tokenizer, wanted, "train")
-    judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
-    dev = encode_all(cfg, objective, tokenizer, judged, "dev")
-    if recipe.choose and not dev:
+    parts = read(cfg, recipe.languages, recipe.key, tokenizer)
+    main = parts[0]
+    if recipe.choose and not main.dev:
         raise ConfigError(
-            f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
+            f"dataset: {main.cfg.dataset.name} has no dev split for {', '.join(main.languages)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
         )
+    lineages = {part: data_lineage(part.tables) | data_lineage(part.dev) for part in parts}
     run.record(
         {
-            "data": data_lineage(tables) | data_lineage(dev),
+            "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()},
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
     )
 
-    labels = label_names(cfg, tables) if recipe.labelled else None
+    labels = label_names(main.cfg, main.tables) if recipe.labelled else None
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed)
     model.task |= {
-        "source_languages": wanted,
-        "dataset": cfg.dataset.name,
-        "max_length": settings.max_length,
+        "source_languages": main.languages,
+        "dataset": main.cfg.dataset.name,
+        "max_length": main.cfg.train.max_length,
         "objective": cfg.resolved["objective"],
     }
-    plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
-    announce(screen, cfg, model, table, steps)
-    if (longest := max_tokens(model)) is not None and settings.max_length > longest:
-        raise ConfigError(
-            f"train.max_length: {settings.max_length} tokens are more than the {longest} positions this model has; lower it"
-            f"{'' if cfg.model.init_from else ' or raise model.max_positions'}"
-        )
+    if recipe.labelled and main.name:  # what is scored later is the task alone
+        model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
+    steps, batches, sampling = draw(cfg, parts, labels, vocabulary)
+    announce(screen, cfg, model, sampling, steps)
+    check_fit(cfg, parts, model)
 
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
     model = accelerator.prepare_model(model)
@@ -101,15 +103,15 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
 
     def validate() -> tuple[dict, float]:
-        figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, settings.eval_rows)
-        return figures, float(np.mean(list(figures[objective.metric].values())))
+        figures = score_parts(model, parts, labels, vocabulary, accelerator, settings.eval_rows)
+        return figures, mean_score(figures, objective.metric)
 
     warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * steps)
     with screen.counting("training", steps, progress.step):
         progress = fit(
             model=model,
             objective=objective,
-            batches=batches_of(plan, tables, labels, objective, vocabulary, cfg),
+            batches=batches,
             optimizer=optimizer,
             learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
             accelerator=accelerator,
@@ -118,7 +120,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             max_grad_norm=settings.max_grad_norm,
             checkpoints=checkpoints,
             progress=progress,
-            validate=validate if dev else None,
+            validate=validate if any(part.dev for part in parts) else None,
             choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
             log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
             screen=screen,
@@ -126,17 +128,19 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if progress.best_step not in (None, steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
-    figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, None) if dev else {}
+    figures = score_parts(model, parts, labels, vocabulary, accelerator, None)
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
             "step": progress.best_step or progress.step,
-            "results": {cfg.dataset.name: figures},
-            "n": {cfg.dataset.name: {language: len(t) for language, t in dev.items()}},
+            "results": by_dataset(parts, lambda part: {k: v for k, v in figures.items() if part.owns(k)}),
+            "n": by_dataset(parts, lambda part: {part.named(code): len(t) for code, t in part.dev.items()}),
             "split": "dev",
             "higher_is_better": objective.higher_is_better,
-            "sampling": [vars(line) for line in table],
+            "sampling": [
+                {**({"part": name} if name else {}), **vars(line)} for name, table in sampling.items() for line in table
+            ],
             "parameters": sum(p.numel() for p in plain.parameters()),
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
@@ -146,10 +150,37 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             },
         }
     )
+    if main.name and figures:
+        show(screen, figures)
     screen.say(
         f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
     )
-    return float(np.mean(list(figures[objective.metric].values()))) if figures else math.nan
+    return mean_score(figures, objective.metric)
+
+
+def draw(cfg, parts: list[LearnedPart], labels: list[str] | None, vocabulary: Vocabulary):
+    """(updates, update -> batches, {part: sampling table})."""
+
+    def planned(part: LearnedPart, cfg):
+        return make_plan(cfg, cfg.objective, vocabulary, part.tables)
+
+    def stream(part: LearnedPart, plan: Plan) -> BatchOf:
+        known = labels if part is parts[0] else None
+        return batches_of(plan, part.tables, known, part.cfg.objective, vocabulary, part.cfg)
+
+    main = parts[0]
+    plan, steps, table = planned(main, main.cfg)
+    if not main.name:
+        return steps, stream(main, plan), {main.name: table}
+    if cfg.train.epochs is not None:  # passes over the main part's rows
+        steps *= cfg.objective.turns
+    draws_PS = cfg.objective.takes_part(steps)
+    batches, sampling = {}, {}
+    for part, draws_S in zip(parts, draws_PS, strict=True):
+        updates = changed(part.cfg.train, steps=int(draws_S.sum()), epochs=None)
+        plan, _, sampling[part.name] = planned(part, changed(part.cfg, train=updates))
+        batches[part.name] = stream(part, plan)
+    return steps, mixed(cfg.objective, draws_PS, batches), sampling
 
 
 def label_names(cfg, tables: dict[str, Table]) -> list[str]:
@@ -200,7 +231,8 @@ def batches_of(
         draw = plan.batch(step)
         rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, gold)
         parts = [rows] if size is None else [rows.slice(i, i + size) for i in range(0, len(rows), size)]
-        return [objective.collate(part, vocabulary, cfg.train.max_length) for part in parts]
+        batches = [objective.collate(part, vocabulary, cfg.train.max_length) for part in parts]
+        return [replace(b, languages=tuple(p.languages)) for b, p in zip(batches, parts, strict=True)]
 
     return batches
 
@@ -217,6 +249,7 @@ def score(
 ) -> dict[str, dict[str, float]]:
     """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
     figures: dict[str, dict[str, float]] = {}
+    kept = {}
     for language, table in tables.items():
         gold = None if labels is None else table.labels_as(labels)
         outputs = predict(
@@ -224,6 +257,20 @@ def score(
         )
         for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
             figures.setdefault(metric, {})[language] = value
+        if hasattr(objective, "compare"):
+            kept[language] = outputs
+    return {**figures, **objective.compare(kept)} if kept else figures
+
+
+def score_parts(
+    model, parts: list[LearnedPart], labels: list[str] | None, vocabulary: Vocabulary, accelerator, rows: int | None
+) -> dict[str, dict[str, float]]:
+    """The scores of each part on its own dev data, by the names they have in the log."""
+    figures = {}
+    for part in parts:
+        known = labels if part is parts[0] else None
+        found = score(model, part.cfg.objective, part.dev, known, vocabulary, part.cfg, accelerator, rows)
+        figures |= {part.named(metric): by for metric, by in found.items()}
     return figures
 
 
@@ -238,7 +285,7 @@ def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progre
     return Progress(**state)
 
 
-def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> None:
+def announce(screen: Screen, cfg, model: TransferModel, sampling: dict[str, list], steps: int) -> None:
     """What is about to be trained, on what."""
     config = model.backbone.config
     millions = sum(p.numel() for p in model.parameters()) / 1e6
@@ -246,12 +293,15 @@ def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> No
     screen.say(
         f"{cfg.stage}: {type(model.backbone).__name__} ({config.num_hidden_layers} layers x {config.hidden_size}, {millions:.1f} M parameters, {origin}), {steps} updates"
     )
-    lines = [
-        [t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"]
-        for t in table
-    ]
-    screen.table(
-        f"languages drawn with p^{cfg.train.alpha}",
-        ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
-        lines,
-    )
+    for name, table in sampling.items():
+        lines = [
+            [t.language, f"{t.rows:,}", f"{t.tokens:,}", f"{t.share:.1%}", f"{t.tokens_drawn:,.0f}", f"{t.epochs:.2f}"]
+            for t in table
+        ]
+        own = configs(cfg)[name]
+        weight = f" (weight {cfg.objective.parts[name].weight})" if name else ""
+        screen.table(
+            f"{f'{name}{weight}: ' if name else ''}languages drawn with p^{own.train.alpha}",
+            ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
+            lines,
+        )
