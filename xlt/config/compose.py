@@ -38,6 +38,7 @@ def run(
     A job that fails does not take the others of its sweep with it; a signal does.
     """
     _register()
+    argv = [_whole(argument) for argument in argv]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of Hydra's own report
     home, swept = os.getpid(), _swept(argv)
     codes: list[int] = []
@@ -112,7 +113,7 @@ def compose(stage: str, overrides: list[str], folders: list[Path]) -> DictConfig
     _register()
     search = [f"hydra.searchpath=[{','.join(f'file://{f.resolve()}' for f in folders)}]"] if folders else []
     with hydra.initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
-        return hydra.compose(stage, [*overrides, *search])
+        return hydra.compose(stage, [*map(_whole, overrides), *search])
 
 
 def keys(stage: str, overrides: list[str], folders: list[Path]) -> list[str]:
@@ -134,6 +135,13 @@ def _overrides(argv: list[str]) -> list[str]:
     """The overrides of a command line whose flags come last."""
     end = next((i for i, a in enumerate(argv) if a.startswith("-")), len(argv))
     return argv[:end]
+
+
+def _whole(override: str) -> str:
+    """KEY=0:1,100000:0.1 is one value, points over the updates as XLM writes them, though Hydra reads two between which to sweep."""
+    key, _, value = override.partition("=")
+    points = r"\d+:[\d.]+(e-?\d+)?"
+    return f'{key}="{value}"' if re.fullmatch(f"{points}(,{points})+", value) else override
 
 
 def _is_sweep(override: str) -> bool:

@@ -11,7 +11,18 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 
-GROUPS = ("dataset", "languages", "tokenizer", "model", "objective", "train", "hardware", "tracking", "experiment")
+GROUPS = (
+    "dataset",
+    "languages",
+    "tokenizer",
+    "model",
+    "objective",
+    "part",
+    "train",
+    "hardware",
+    "tracking",
+    "experiment",
+)
 
 
 def conf_dir() -> Path:

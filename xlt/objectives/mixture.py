@@ -58,13 +58,17 @@ class Part:
         ]
         if self.alpha is not None and not 0 <= self.alpha <= 1:
             problems.append(f"objective.alpha: {self.alpha} is not in [0, 1]; give a share, or null for the run's")
-        if self.objective is None:
+        if hasattr(self.objective, "solve") or isinstance(self.objective, Mixture):
             problems.append(
-                "objective.objective: a part needs one; choose with objective@objective.parts.NAME.objective="
+                f"objective.objective: {type(self.objective).__name__} has no loss of its own that could be mixed; choose another one"
             )
-        elif hasattr(self.objective, "solve") or isinstance(self.objective, Mixture):
+        elif not hasattr(self.objective, "collate"):
             problems.append(
-                f"objective.objective: {type(self.objective).__name__} has no loss that could be mixed; choose another one"
+                f"objective.objective: {self.objective!r} is no objective; choose one with objective@objective.parts.PART.objective=NAME"
+            )
+        if self.dataset is not None and not hasattr(self.dataset, "views"):
+            problems.append(
+                f"objective.dataset: {self.dataset!r} is no data set; choose one with +dataset@objective.parts.PART.dataset=NAME"
             )
         if problems:
             raise ConfigError(problems)

@@ -67,7 +67,10 @@ def blamed(name: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise error if not name else ConfigError([f"objective.parts.{name}: {p}" for p in error.problems]) from error
+        if not name:
+            raise
+        place = f"objective.parts.{name}"
+        raise ConfigError([p if p.startswith(place) else f"{place}: {p}" for p in error.problems]) from error
 
 
 def asked(cfg, name: str, languages: list[str] | None, key: str) -> tuple[list[str] | None, str]:
