@@ -36,6 +36,9 @@ def bench(tmp_path_factory):
             "train.save_every=5", "train.eval_every=4", "train.log_every=2", "train.eval_rows=6"]  # fmt: skip
     commands = {
         "pretrain": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160"],
+        "mixture": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160", "objective=mlm_contrastive",
+                    "dataset@objective.parts.cross.dataset=parallel_files", f"objective.parts.cross.dataset.root={parallel}",
+                    "objective.parts.cross.batch_size=8", "objective.parts.cross.weight=0:1,14:0.1,20:0"],
         "align": ["align", "dataset=parallel_files", f"dataset.root={parallel}", *encoder, *pace, "train.batch_size=8"],
         "finetune": ["finetune", "dataset=classification_files", f"dataset.root={labelled}", "languages.source=[en]", *encoder, *pace, "train.batch_size=8"],
         "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f'objective.vectors="{vectors}"'],
@@ -98,7 +101,7 @@ def finish(bench, kind: str, name: str, **options) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("kind", ["pretrain", pytest.param("finetune", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["pretrain", "mixture", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_killed_three_times_and_run_again(bench, kind):
     """Twice within one epoch, and once while a checkpoint is written."""
     for point, n in (("update", 8), ("update", 3), ("saving: hash", 2)):
@@ -161,6 +164,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_none_whole_is_78(bench):
 # Every point of a stage at which it may be struck, and how often it is passed at least.
 POINTS = {
     "pretrain": {"encoding": 10, "update": 24, "log": 17, "scoring": 24, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
+    "mixture": {"encoding": 12, "update": 24, "log": 17, "scoring": 28, "saving: flush": 40, "saving: hash": 15, "saving: rename": 8, "replacing a file": 3, "finishing": 1},
     "align": {"encoding": 4, "update": 24, "log": 17, "scoring": 10, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "finetune": {"encoding": 4, "update": 24, "log": 17, "scoring": 8, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "solve": {"solving": 2, "saving: hash": 6, "saving: rename": 2, "replacing a file": 2, "finishing": 1},

@@ -68,7 +68,7 @@ class Part:
             )
         if self.dataset is not None and not hasattr(self.dataset, "views"):
             problems.append(
-                f"objective.dataset: {self.dataset!r} is no data set; choose one with +dataset@objective.parts.PART.dataset=NAME"
+                f"objective.dataset: {self.dataset!r} is no data set; choose one with dataset@objective.parts.PART.dataset=NAME"
             )
         if problems:
             raise ConfigError(problems)

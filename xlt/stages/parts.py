@@ -103,7 +103,7 @@ def read(cfg, languages: list[str] | None, key: str, tokenizer) -> list[LearnedP
             if name and view not in dataset.views():
                 raise ConfigError(
                     f"{type(part.objective).__name__} reads {view}, and {dataset.name} has {', '.join(dataset.views())}; give the part a data "
-                    f"set of its own, +dataset@objective.parts.{name}.dataset=NAME, or leave the part out"
+                    f"set of its own, dataset@objective.parts.{name}.dataset=NAME, or leave the part out"
                 )
             wanted = choose_languages(*_for(asked(cfg, name, languages, key), dataset, view))
             judged = [language for language in wanted if "dev" in dataset.splits(view, language)]
