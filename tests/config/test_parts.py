@@ -84,8 +84,6 @@ def test_what_is_no_part_is_a_sentence(shell, mistake, sentence):
 
 def test_what_a_class_says_of_itself_is_said_of_its_place(shell):
     """Also without a mixture of objectives: a data set inside a data set."""
-    answer = shell(
-        "check", "align", "dataset=tatoeba_ntrex", "dataset.parts.ntrex.view=odd", "dataset.root=/d"
-    )
+    answer = shell("check", "align", "dataset=tatoeba_ntrex", "dataset.parts.ntrex.view=odd", "dataset.root=/d")
     assert answer.code == 2
     assert any("dataset.parts.ntrex.view: " in line for line in answer.err)

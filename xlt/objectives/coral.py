@@ -81,7 +81,7 @@ class Coral:
 
     def hidden(self, model, batch: Batch) -> torch.Tensor:
         """hidden_BLD of `layer`."""
-        return model.hidden({k: batch[k] for k in ("input_ids", "attention_mask")}, self.layer)
+        return model.hidden({name: value for name, value in batch.tensors.items() if name != "language"}, self.layer)
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         return {"vectors": pool(self.hidden(model, batch), batch["attention_mask"], self.pool or Pool.mean).float()}

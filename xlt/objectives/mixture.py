@@ -158,6 +158,12 @@ class Mixture:
             modules |= new
         return modules
 
+    def require(self, backbone) -> None:
+        """What its parts require of the model."""
+        for part in self.parts.values():
+            if hasattr(part.objective, "require"):
+                part.objective.require(backbone)
+
     def loss(self, model, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """That of the batch's part, without its weight."""
         return loss_function(self.parts[batch.part].objective)(model, batch)

@@ -51,8 +51,8 @@ def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
 
 def states(self, model, batch: Batch, side: str) -> torch.Tensor:
     """hidden_PLD of one side, of `self.layer`."""
-    inputs = {name: batch[f"{side}_{name}"] for name in ("input_ids", "attention_mask")}
-    return model.hidden(inputs, self.layer)
+    own = {name.removeprefix(f"{side}_"): value for name, value in batch.tensors.items() if name.startswith(f"{side}_")}
+    return model.hidden({name: value for name, value in own.items() if name != "mass"}, self.layer)
 
 
 def vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
