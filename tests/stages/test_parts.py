@@ -95,7 +95,7 @@ def config(folder, objective, stage="pretrain", dataset=DATA, dropout=0.0, token
 def drawn(folder, objective, **changes):
     """(cfg, updates, update -> batches) of a mixture."""
     cfg = config(folder, objective, **changes)
-    steps, batches, _ = draw(cfg, read(cfg, None, "languages.train", TOKENIZER), None, VOCABULARY)
+    steps, batches, _ = draw(cfg, read(cfg, None, "languages.train", TOKENIZER), None)
     return cfg, steps, batches
 
 

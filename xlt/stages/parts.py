@@ -20,14 +20,19 @@ from xlt.objectives.mixture import Mixture
 from xlt.stages.setup import choose_languages, encode_all
 from xlt.training.progress import Screen
 from xlt.types import Batch, BatchOf
+from xlt.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedPart:
-    """cfg: the run's config with this part's objective, data set and settings in their places. name: "" if it is the only one."""
+    """cfg: the run's config with this part's objective, data set and settings in their places. name: "" if it is the only one.
+
+    vocabulary: as this part's objective needs it.
+    """
 
     name: str
     cfg: Any
+    vocabulary: Vocabulary
     languages: list[str]
     tables: dict[str, Table]
     dev: dict[str, Table]
@@ -96,7 +101,7 @@ def refuse_splitting(cfg) -> None:
 
 def read(cfg, languages: list[str] | None, key: str, tokenizer) -> list[LearnedPart]:
     """All parts with their encoded rows."""
-    parts = []
+    parts, vocabulary = [], Vocabulary.of(tokenizer)
     for name, part in configs(cfg).items():
         with blamed(name):
             view, dataset = part.objective.view, part.dataset
@@ -108,9 +113,8 @@ def read(cfg, languages: list[str] | None, key: str, tokenizer) -> list[LearnedP
             wanted = choose_languages(*_for(asked(cfg, name, languages, key), dataset, view))
             judged = [language for language in wanted if "dev" in dataset.splits(view, language)]
             tables = encode_all(part, part.objective, tokenizer, wanted, "train")
-            parts.append(
-                LearnedPart(name, part, wanted, tables, encode_all(part, part.objective, tokenizer, judged, "dev"))
-            )
+            dev = encode_all(part, part.objective, tokenizer, judged, "dev")
+            parts.append(LearnedPart(name, part, vocabulary, wanted, tables, dev))
     return parts
 
 

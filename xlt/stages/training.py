@@ -65,8 +65,6 @@ def train(cfg, recipe: Recipe) -> float:
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
     objective, settings = cfg.objective, cfg.train
     tokenizer = tokenizer_of(cfg)
-    vocabulary = Vocabulary.of(tokenizer)
-
     parts = read(cfg, recipe.languages, recipe.key, tokenizer)
     main = parts[0]
     if recipe.choose and not main.dev:
@@ -92,7 +90,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     }
     if recipe.labelled and main.name:  # what is scored later is the task alone
         model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
-    steps, batches, sampling = draw(cfg, parts, labels, vocabulary)
+    steps, batches, sampling = draw(cfg, parts, labels)
     announce(screen, cfg, model, sampling, steps)
     check_fit(cfg, parts, model)
 
@@ -103,7 +101,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
 
     def validate() -> tuple[dict, float]:
-        figures = score_parts(model, parts, labels, vocabulary, accelerator, settings.eval_rows)
+        figures = score_parts(model, parts, labels, accelerator, settings.eval_rows)
         return figures, mean_score(figures, objective.metric)
 
     warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * steps)
@@ -128,7 +126,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if progress.best_step not in (None, steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
-    figures = score_parts(model, parts, labels, vocabulary, accelerator, None)
+    figures = score_parts(model, parts, labels, accelerator, None)
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
     run.finish(
         {
@@ -158,15 +156,15 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     return mean_score(figures, objective.metric)
 
 
-def draw(cfg, parts: list[LearnedPart], labels: list[str] | None, vocabulary: Vocabulary):
+def draw(cfg, parts: list[LearnedPart], labels: list[str] | None):
     """(updates, update -> batches, {part: sampling table})."""
 
     def planned(part: LearnedPart, cfg):
-        return make_plan(cfg, cfg.objective, vocabulary, part.tables)
+        return make_plan(cfg, cfg.objective, part.vocabulary, part.tables)
 
     def stream(part: LearnedPart, plan: Plan) -> BatchOf:
         known = labels if part is parts[0] else None
-        return batches_of(plan, part.tables, known, part.cfg.objective, vocabulary, part.cfg)
+        return batches_of(plan, part.tables, known, part.cfg.objective, part.vocabulary, part.cfg)
 
     main = parts[0]
     plan, steps, table = planned(main, main.cfg)
@@ -263,13 +261,13 @@ def score(
 
 
 def score_parts(
-    model, parts: list[LearnedPart], labels: list[str] | None, vocabulary: Vocabulary, accelerator, rows: int | None
+    model, parts: list[LearnedPart], labels: list[str] | None, accelerator, rows: int | None
 ) -> dict[str, dict[str, float]]:
     """The scores of each part on its own dev data, by the names they have in the log."""
     figures = {}
     for part in parts:
         known = labels if part is parts[0] else None
-        found = score(model, part.cfg.objective, part.dev, known, vocabulary, part.cfg, accelerator, rows)
+        found = score(model, part.cfg.objective, part.dev, known, part.vocabulary, part.cfg, accelerator, rows)
         figures |= {part.named(metric): by for metric, by in found.items()}
     return figures
 
