@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.toy import shipped
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.objectives.mixture import Mixture, Part, Updates
 from xlt.objectives.procrustes import Procrustes
 from xlt.objectives.sequence_classification import SequenceClassification
 
-MLM = MaskedLM(mask_rate=0.15, mask_share=0.8, random_share=0.1)
+MLM = shipped("masked_lm")
 CROSS = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
 TASK = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=0.1)
 

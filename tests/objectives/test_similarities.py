@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.toy import word_tokenizer
+from tests.toy import shipped, word_tokenizer
 from xlt import noise
 from xlt.alignment.similarity import coral_distance, covariance
 from xlt.errors import ConfigError
@@ -13,7 +13,6 @@ from xlt.models.pooling import Pool
 from xlt.objectives.additive_margin import AdditiveMargin
 from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.objectives.mean_squared_error import Held, MeanSquaredError
 from xlt.objectives.optimal_transport import OptimalTransport
 from xlt.objectives.sequence_classification import SequenceClassification
@@ -160,7 +159,7 @@ def test_coral_is_validated_across_languages():
     ("objective", "rows"),
     [
         (INFONCE, pairs(6)), (MARGIN, pairs(6)), (SQUARED, pairs(6)), (TRANSPORT, pairs(6)), (CORAL, texts("abab")),
-        (MaskedLM(mask_rate=0.3, mask_share=0.8, random_share=0.1), texts("abcab")),
+        (shipped("masked_lm", mask_rate=0.3), texts("abcab")),
     ],
     ids=lambda x: type(x).__name__,
 )  # fmt: skip

@@ -8,13 +8,12 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from tests.toy import Toy, stage_config, word_tokenizer
+from tests.toy import Toy, shipped, stage_config, word_tokenizer
 from xlt.errors import ConfigError
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
-from xlt.objectives.masked_lm import MaskedLM
 from xlt.objectives.mean_squared_error import MeanSquaredError
 from xlt.objectives.mixture import Mixture, Part, Updates
 from xlt.objectives.optimal_transport import OptimalTransport
@@ -32,7 +31,7 @@ from xlt.vocabulary import Vocabulary
 WORDS = [f"w{i}" for i in range(40)]
 TOKENIZER = word_tokenizer(WORDS)
 VOCABULARY = Vocabulary.of(TOKENIZER)
-MLM = MaskedLM(mask_rate=0.3, mask_share=0.8, random_share=0.1)
+MLM = shipped("masked_lm", mask_rate=0.3)
 CROSS = Contrastive(temperature=0.05, pool=Pool.mean, layer=1)
 SQUARED = MeanSquaredError(held=None, pool=Pool.mean, layer=None)
 TRANSPORT = OptimalTransport(epsilon=0.1, iterations=5, pool=Pool.mean, layer=None)
