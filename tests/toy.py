@@ -7,11 +7,9 @@ import json
 from types import SimpleNamespace
 
 import tokenizers
-import yaml
 from transformers import PreTrainedTokenizerFast
 
-from xlt.config import paths, schema
-from xlt.config.build import build_node
+from xlt.config import schema
 
 
 class Toy:
@@ -60,12 +58,6 @@ def word_tokenizer(words, template="xlm-r"):
         "mask_token": "<mask>",
     }
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-
-
-def shipped(objective, **changes):
-    """The objective of that name as conf/ has it, with some of its fields changed."""
-    node = yaml.safe_load((paths.conf_dir() / "objective" / f"{objective}.yaml").read_text(encoding="utf-8"))
-    return build_node({**node, **changes}, "objective")
 
 
 def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run", **changes):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.toy import shipped
+from tests.shipped import shipped
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.toy import shipped, word_tokenizer
+from tests.shipped import shipped
+from tests.toy import word_tokenizer
 from xlt import noise
 from xlt.alignment.similarity import coral_distance, covariance
 from xlt.errors import ConfigError

@@ -8,7 +8,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from tests.toy import Toy, shipped, stage_config, word_tokenizer
+from tests.shipped import shipped
+from tests.toy import Toy, stage_config, word_tokenizer
 from xlt.errors import ConfigError
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
