@@ -70,12 +70,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of one forward pass. count: what the summed loss is divided by; tokens: real (not padded) tokens."""
+    """Tensors of one forward pass. count: what the summed loss is divided by; tokens: real (not padded) tokens.
+
+    part, weight: of a mixture, whose loss this is and by what its mean is multiplied. languages: of each row, for the log.
+    """
 
     tensors: Mapping[str, torch.Tensor | None]
     count: int
     tokens: int
     rows: int
+    part: str = ""
+    weight: float = 1.0
+    languages: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> torch.Tensor | None:
         return self.tensors[name]
@@ -93,6 +99,9 @@ class Objective(Protocol):
     view: the view of a data set that it reads. head: the kind of model it needs (one of `xlt.models.heads.KINDS`). An objective may have `require(backbone)`: ConfigError if that model lacks what it needs.
     separable: whether a batch may be cut into micro-batches without changing the loss (not so for in-batch negatives).
     metric: name of the score that chooses among checkpoints; higher_is_better: for every score.
+
+    Two methods are optional. `loss_by_row`: the loss and, as float (rows, 2) without gradient, each row's loss and count, for the log per language.
+    `compare`: from {language: outputs}, scores {metric: {language: score}} that need several languages.
     """
 
     view: ClassVar[str]
@@ -124,3 +133,8 @@ class Objective(Protocol):
 
 
 BatchOf = Callable[[int], list[Batch]]
+
+
+def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:
+    """`loss_by_row` of an objective that has it, else `loss`."""
+    return getattr(objective, "loss_by_row", objective.loss)

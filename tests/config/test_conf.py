@@ -75,6 +75,17 @@ def test_presets_of_open_groups_hold_each_field_once_and_build(path, presets):
     assert build_node(presets[str(path)], path.parts[0]) is not None
 
 
+@pytest.mark.parametrize("path", group("part"), ids=str)
+def test_presets_of_parts_hold_each_field_once_and_can_be_added(path):
+    place = "objective.parts.more"
+    chosen = [f"+part@{place}={path.stem}", f"+objective@{place}.objective=coral", f"dataset@{place}.dataset=mono"]
+    part = resolved(composed("pretrain", "objective=mlm_contrastive", *chosen).objective)["parts"]["more"]
+    fields = dataclasses.fields(_target(part["_target_"], "objective"))
+    assert set(part) == {"_target_"} | {f.name for f in fields}
+    assert not [f.name for f in fields if f.default is not f.default_factory]
+    assert build_node(part, place).dataset.name == "mono"
+
+
 @pytest.mark.parametrize("path", group(*CLOSED), ids=str)
 def test_presets_of_closed_groups_hold_each_key_with_its_type(path, presets):
     name, node = path.parts[0], presets[str(path)]

@@ -54,7 +54,7 @@ def gradients(model, batch, fast, layer=None):
         hidden_MD = model.hidden(part, layer).flatten(0, 1)[where_M]
         loss = (lm_losses(model.backbone, hidden_MD, part["input_ids"].flatten()[where_M], fast) ** 1.5).sum() / 7
         loss.backward()
-        total += float(loss)
+        total += float(loss.detach())
     return total, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 

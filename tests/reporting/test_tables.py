@@ -65,10 +65,11 @@ def test_errors_name_the_path(tmp_path, runs):
         collect(find([runs / "b"]), None, "f1")
 
 
-def test_a_loss_is_no_percentage(tmp_path):
+@pytest.mark.parametrize("name", ["loss", "mlm/loss"])
+def test_a_loss_is_no_percentage(tmp_path, name):
     for seed, loss in ((1, 2.5), (2, 3.5)):
         (tmp_path / str(seed)).mkdir()
-        metrics = {"run": f"lm/seed={seed}", "seed": seed, "results": {"mono": {"loss": {"en": loss}}}}
+        metrics = {"run": f"lm/seed={seed}", "seed": seed, "results": {"mono": {name: {"en": loss}}}}
         (tmp_path / str(seed) / "metrics.json").write_text(json.dumps(metrics))
     table = markdown(*collect(find([tmp_path]), None, None))
-    assert table.startswith("mono, loss\n") and "| lm | 2 | 3.000 ±0.707 |" in table
+    assert table.startswith(f"mono, {name}\n") and "| lm | 2 | 3.000 ±0.707 |" in table

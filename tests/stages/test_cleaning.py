@@ -57,6 +57,34 @@ def test_a_cleaned_run(shell, place, stage):
     assert line[-3] == str(en["kept"])
 
 
+def test_parts_that_read_text_are_cleaned(shell, place):
+    """The text of the run for one part, that of a data set of its own for another; pairs are left as they are."""
+    corpus.write_parallel(place / "parallel")
+    other = corpus.write_text(place / "other", {"en": 12, "de": 12})
+    with open(other / "de" / "train.txt", "a") as file:
+        file.write("bado\n")
+    parts = [
+        "objective=mlm_contrastive",
+        "dataset@objective.parts.cross.dataset=parallel_files",
+        f"objective.parts.cross.dataset.root={place}/parallel",
+        "+part@objective.parts.more=as_run",
+        "+objective@objective.parts.more.objective=coral",
+        "dataset@objective.parts.more.dataset=text_files",
+        f"objective.parts.more.dataset.root={other}",
+    ]
+    answer = shell(*command("pretrain", place, "cleaning=standard", *parts))
+    assert answer.code == 0, answer.err
+    found = {part: read(place, "pretrain", f"cleaning.{part}.json")["languages"] for part in ("mlm", "more")}
+    assert (found["mlm"]["en"]["rows"], found["more"]["de"]["rows"]) == (44, 13)
+    metrics = read(place, "pretrain", "metrics.json")
+    assert set(metrics["cleaning"]) == {"mlm", "more"}
+    rows = {(line["part"], line["language"]): line["rows"] for line in metrics["sampling"]}
+    for part, languages in found.items():
+        assert metrics["cleaning"][part]["languages"].keys() == languages.keys()
+        assert {code: rows[part, code] for code in languages} == {k: v["kept"] for k, v in languages.items()}
+    assert not (place / "runs" / "main" / "pretrain" / "cleaning.cross.json").exists()
+
+
 def test_without_cleaning_nothing_is_said_or_written(shell, place):
     answer = shell(*command("tokenize", place))
     assert answer.code == 0 and "cleaning" not in answer.out

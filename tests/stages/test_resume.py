@@ -43,6 +43,14 @@ def bench(tmp_path_factory):
     commands = {
         "pretrain": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160"],
         "stream": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160", *stream],
+        "mixture": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160", "objective=mlm_contrastive",
+                    "dataset@objective.parts.cross.dataset=parallel_files", f"objective.parts.cross.dataset.root={parallel}",
+                    "objective.parts.cross.batch_size=8", "objective.parts.cross.weight=0:1,14:0.1,20:0"],
+        "mixed streams": ["pretrain", "dataset=text_files", f"dataset.root={text}", *encoder, *pace, "train.batch_tokens=160", *stream, "objective=mlm_tlm_contrastive",
+                          "objective.updates=alternate", "dataset@objective.parts.tlm.dataset=parallel_files", f"objective.parts.tlm.dataset.root={parallel}",
+                          "objective.parts.tlm.dataset.streaming=true", "objective.parts.tlm.languages=[en-de]", "objective.parts.tlm.weight=0:1,9:0,14:0,15:1",
+                          "dataset@objective.parts.cross.dataset=parallel_files", f"objective.parts.cross.dataset.root={parallel}",
+                          "objective.parts.cross.alpha=0.5", "objective.parts.cross.batch_size=8"],
         "align": ["align", "dataset=parallel_files", f"dataset.root={parallel}", *encoder, *pace, "train.batch_size=8"],
         "finetune": ["finetune", "dataset=classification_files", f"dataset.root={labelled}", "languages.source=[en]", *encoder, *pace, "train.batch_size=8"],
         "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f'objective.vectors="{vectors}"'],
@@ -105,7 +113,9 @@ def finish(bench, kind: str, name: str, **options) -> None:
     assert left == []
 
 
-@pytest.mark.parametrize("kind", ["pretrain", "stream", pytest.param("finetune", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", ["pretrain", "stream", "mixture", "mixed streams", pytest.param("finetune", marks=pytest.mark.slow)]
+)
 def test_killed_three_times_and_run_again(bench, kind):
     """Twice within one epoch, and once while a checkpoint is written."""
     for point, n in (("update", 8), ("update", 3), ("saving: hash", 2)):
@@ -169,6 +179,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_none_whole_is_78(bench):
 POINTS = {
     "pretrain": {"encoding": 10, "update": 24, "log": 17, "scoring": 24, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "stream": {"encoding": 10, "update": 24, "log": 17, "scoring": 24, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
+    "mixture": {"encoding": 12, "update": 24, "log": 17, "scoring": 28, "saving: flush": 40, "saving: hash": 15, "saving: rename": 8, "replacing a file": 3, "finishing": 1},
     "align": {"encoding": 4, "update": 24, "log": 17, "scoring": 10, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "finetune": {"encoding": 4, "update": 24, "log": 17, "scoring": 8, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "solve": {"solving": 2, "saving: hash": 6, "saving: rename": 2, "replacing a file": 2, "finishing": 1},

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.models.test_families import recurrent, scratch
-from tests.stages.test_training import MLM, TASK, SignalAt, data, equal, figures, tokenizer, weights  # noqa: F401 (fixtures)
+from tests.stages.test_training import MIXED, MLM, TASK, SignalAt, data, equal, figures, tokenizer, weights  # noqa: F401 (fixtures)
 from tests.toy import Toy, stage_config
 from xlt.errors import ConfigError, Interrupted
 from xlt.models.build import MultilingualInput, Pretrained
@@ -28,11 +28,11 @@ BESIDE = PretrainedTokenizer(path=None)  # the one beside the model
 
 
 @pytest.mark.parametrize(
-    ("objective", "model"), [(MLM, recurrent()), (MLM, SPOKEN), (LAST, GRU), (LAST, scratch("llama"))],
-    ids=["bilstm", "language_embeddings", "gru", "llama"],
+    ("objective", "model"), [(MLM, recurrent()), (MLM, SPOKEN), (LAST, GRU), (LAST, scratch("llama")), (MIXED, SPOKEN)],
+    ids=["bilstm", "language_embeddings", "gru", "llama", "mixture"],
 )  # fmt: skip
 def test_interrupted_runs_end_in_the_same_bits(tmp_path, data, tokenizer, monkeypatch, objective, model):  # noqa: F811
-    stage = pretrain if objective is MLM else finetune
+    stage = finetune if objective is LAST else pretrain
 
     def run(name):
         return stage.run(stage_config(tmp_path, "pretrain", data, objective, model, tokenizer, name=name))

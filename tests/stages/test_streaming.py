@@ -67,6 +67,24 @@ def test_pairs_are_streamed(forks, place):
     assert len([line for line in lines if "loss" in line]) == 8
 
 
+def test_a_part_of_a_mixture_is_streamed(forks, place):
+    """It reads what it reads alone, whatever is prepared ahead; the part beside it is planned."""
+    cross = ["objective=mlm_contrastive", "dataset@objective.parts.cross.dataset=parallel_files", f"objective.parts.cross.dataset.root={place}/parallel", "objective.parts.cross.alpha=0.3", "objective.parts.cross.batch_size=8"]  # fmt: skip
+    alone, mixed = (run(forks, place, name, *text(place, *WEIGHTS), *more) for name, more in (("one", []), ("two", cross)))  # fmt: skip
+    *_, ahead = run(forks, place, "two ahead".replace(" ", "-"), *text(place, *WEIGHTS), *cross, "hardware.workers=3")
+    assert (alone[0], mixed[0]) == (0, 0), mixed[1]
+    assert ahead == mixed[2]
+    first = [next(line for line in lines if "loss" in line) for *_, lines in (alone, mixed)]
+    assert first[1]["parts"]["mlm"]["languages"] == first[0]["languages"]
+    assert "mlm (weight 1): languages drawn by train.weights" in mixed[1]
+    assert "cross (weight 1): languages drawn with p^0.3" in mixed[1]
+
+
+def test_a_part_that_is_refused_is_named(forks, place):
+    code, said, _ = run(forks, place, "part refused".replace(" ", "-"), *text(place, "objective=mlm_contrastive", "dataset@objective.parts.cross.dataset=parallel_files", f"objective.parts.cross.dataset.root={place}/parallel"))  # fmt: skip
+    assert code == 2 and "xlt: objective.parts.mlm: dataset.row_counts: a stream does not say how many rows" in said
+
+
 def test_the_table_says_what_is_declared(forks, place):
     code, said, _ = run(forks, place, "declared", *text(place), "train.batch_tokens=null", "train.batch_size=10", "dataset.row_counts={en:80,de:40,sw:20}", "train.alpha=1")  # fmt: skip
     assert code == 0, said

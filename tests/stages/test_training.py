@@ -13,6 +13,8 @@ from xlt.errors import ConfigError, Interrupted, NonFinite
 from xlt.models.build import FromScratch
 from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
+from xlt.objectives.mixture import Mixture, Part, Updates
+from xlt.objectives.optimal_transport import OptimalTransport
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import finetune, pretrain
 from xlt.stages.training import Recipe, train
@@ -66,6 +68,13 @@ def encoder(dropout=0.1):
 
 MLM = masked_lm()
 TASK = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=0.1)
+AS_RUN = dict.fromkeys(("dataset", "languages", "batch_size", "batch_tokens", "max_length", "alpha", "weights"))
+PARTS = {
+    "mlm": Part(objective=MLM, weight=1, **AS_RUN),
+    "cross": Part(objective=Contrastive(temperature=0.05, pool=Pool.mean, layer=1), weight="0:1,6:0.2,10:0", **AS_RUN),
+    "transport": Part(objective=OptimalTransport(epsilon=0.1, iterations=5, pool=Pool.mean, layer=None), weight=0.5, **{**AS_RUN, "batch_size": 5}),
+}  # fmt: skip
+MIXED, BY_TURNS = (Mixture(updates=updates, parts=PARTS) for updates in Updates)
 
 
 def weights(folder, name, stage="pretrain"):
@@ -103,9 +112,12 @@ def test_micro_batches_give_the_same_update(tmp_path, data, tokenizer, micro):
     )
 
 
-def test_workers_change_nothing(tmp_path, data, tokenizer):
+@pytest.mark.parametrize("objective", [MLM, MIXED, BY_TURNS], ids=["masked_lm", "mixture", "by turns"])
+def test_workers_change_nothing(tmp_path, data, tokenizer, objective):
     for name, workers in (("none", 0), ("three", 3)):
-        pretrain.run(stage_config(tmp_path, "pretrain", data, MLM, encoder(), tokenizer, name=name, workers=workers))
+        pretrain.run(
+            stage_config(tmp_path, "pretrain", data, objective, encoder(), tokenizer, name=name, workers=workers)
+        )
     assert equal(weights(tmp_path, "none"), weights(tmp_path, "three"))
     assert figures(tmp_path, "none") == figures(tmp_path, "three")
 
@@ -129,8 +141,8 @@ class SignalAt:
 
 @pytest.mark.parametrize(
     "objective",
-    [MLM, TASK, Contrastive(temperature=0.05, pool=Pool.mean, layer=None)],
-    ids=["masked_lm", "classification", "contrastive"],
+    [MLM, TASK, Contrastive(temperature=0.05, pool=Pool.mean, layer=None), MIXED, BY_TURNS],
+    ids=["masked_lm", "classification", "contrastive", "mixture", "by turns"],
 )
 def test_interrupted_runs_end_in_the_same_bits(tmp_path, data, tokenizer, monkeypatch, objective):
     recipe = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import re
 import sys
 import typing
 from dataclasses import dataclass
@@ -126,10 +127,17 @@ def _collect(node: dict | None, path: str, problems: list[str]) -> Any:
     try:
         return cls(**{**values, **plain})
     except ConfigError as error:
-        problems += error.problems
+        problems += [_placed(problem, path, fields) for problem in error.problems]
     except (ValueError, XltError) as error:
         problems.append(f"{path}: {error}")
     return None
+
+
+def _placed(problem: str, path: str, fields: dict) -> str:
+    """A class names its fields as if it were chosen by its group alone; inside another node they lie at `path`."""
+    group, _, rest = problem.partition(".")
+    own = re.match(r"\w+", rest)
+    return f"{path}.{rest}" if group in OPEN and own and own[0] in fields else problem
 
 
 def _nested(value: Any, path: str, problems: list[str]) -> Any:
@@ -198,6 +206,9 @@ def _missing(node: Any, prefix: str = "") -> list[str]:
 
 def _booleans_as_languages(resolved: dict) -> list[str]:
     places = {f"languages.{k}": v for k, v in (resolved.get("languages") or {}).items()}
+    parts = (resolved.get("objective") or {}).get("parts")
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        places |= {f"objective.parts.{name}.{k}": v for k, v in (part or {}).items() if k == "languages"}
     places |= {f"dataset.{k}": v for k, v in (resolved.get("dataset") or {}).items() if k == "languages"}
     return [
         f'{path}: {value} is not a language code; YAML reads a bare no as False: quote it, "no"'

@@ -51,6 +51,8 @@ def sentence(error: Exception, stage: str, folders: list[Path], known: list[str]
     text, path = _text(error), culprit(error)
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
         return _unreadable(error, folders)
+    if match := re.search(r"Could not override '([^'@]+@[^']+)'", text):
+        return f"{match[1]}: nothing was chosen there that could be replaced; add it with +{match[1]}=NAME"
     if "Could not override" in text and (group := paths.choices(path, folders)):
         return f"{path}: xlt {stage} takes no {path}, or it is given twice; it could be {', '.join(group)}"
     if "Could not override" in text:

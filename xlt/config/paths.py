@@ -12,7 +12,7 @@ from pathlib import Path
 from xlt.errors import ConfigError
 
 GROUPS = (
-    *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "train", "hardware", "tracking"),
+    *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "part", "train", "hardware", "tracking"),
     "experiment",
 )
 

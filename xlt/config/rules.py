@@ -125,19 +125,41 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
         problems.append(f"model: xlt {stage} needs one; choose one with model=NAME (xlt ls model)")
     if dataset is None:
         problems.append(f"dataset: xlt {stage} needs one; choose one with dataset=NAME (xlt ls dataset)")
-    if stage in VIEWS and getattr(objective, "view", None) not in VIEWS[stage]:
-        what = f"{type(objective).__name__} reads {objective.view}" if objective is not None else "none is chosen"
-        problems.append(f"objective: {what}, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective")
-    parts = [part.objective for part in getattr(objective, "parts", {}).values()] or [objective]
-    if cleaning is not None and cleaning.filters and not any(getattr(p, "view", "text") == "text" for p in parts):
+    if stage in VIEWS and objective is None:
         problems.append(
-            f"cleaning: {type(objective).__name__} reads {parts[0].view}, and only plain text is cleaned; choose cleaning=none"
+            f"objective: none is chosen, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective"
+        )
+    each = _each(objective)
+    for path, one in each if stage in VIEWS else ():
+        beside = (
+            VIEWS["pretrain"] if path not in ("objective", f"objective.parts.{getattr(objective, 'main', '')}") else ()
+        )
+        if getattr(one, "view", None) not in VIEWS[stage] + beside:
+            problems.append(
+                f"{path}: {type(one).__name__} reads {one.view}, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective"
+            )
+    if (
+        cleaning is not None
+        and cleaning.filters
+        and each
+        and not any(getattr(one, "view", "text") == "text" for _, one in each)
+    ):
+        problems.append(
+            f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
     if stage != "align" and hasattr(objective, "solve"):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
         )
     return problems
+
+
+def _each(objective: Any) -> list[tuple[str, Any]]:
+    """(path, objective) of each part of a mixture, or of the only one."""
+    parts = getattr(objective, "parts", None)
+    if parts is None:
+        return [("objective", objective)] if objective is not None else []
+    return [(f"objective.parts.{name}", part.objective) for name, part in parts.items()]
 
 
 def _language_codes(languages: schema.Languages) -> list[str]:

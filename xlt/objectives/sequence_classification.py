@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from xlt import metrics
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool, pool
+from xlt.objectives.losses import one_a_row
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -75,7 +76,10 @@ class SequenceClassification:
         return model.heads["classifier"](pool(model.hidden(inputs), batch["attention_mask"], self.pool))
 
     def loss(self, model, batch: Batch) -> torch.Tensor:
-        return F.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="sum")
+        return self.loss_by_row(model, batch)[0]
+
+    def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return one_a_row(F.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="none"))
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         return {"logits": self.logits(model, batch).float()}

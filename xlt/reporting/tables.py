@@ -16,7 +16,15 @@ from statistics import mean, stdev
 from xlt.errors import DataError
 
 _SEED = re.compile(r"[,/_-]?seed[=_-]?\d+")
-NO_SHARES = {"loss", "perplexity", "fertility", "characters_per_token"}  # all other metrics are shares, in [0, 1]
+NO_SHARES = {
+    "loss",
+    "perplexity",
+    "fertility",
+    "characters_per_token",
+    "squared_distance",
+    "coral",
+    "variance",
+}  # all else is in [0, 1]
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
 
 
@@ -89,16 +97,21 @@ def markdown(dataset: str, metric: str, lines: list[Line]) -> str:
     names = columns(lines)
     rows = [["run", "seeds", *names], ["---", "---:", *["---:"] * len(names)]]
     rows += [[line.name, str(len(line.seeds)), *(cell(line.values.get(c), metric) for c in names)] for line in lines]
-    return f"{dataset}, {metric}{'' if metric in NO_SHARES else ' in percent'}\n\n" + "".join(
+    return f"{dataset}, {metric}{' in percent' if is_share(metric) else ''}\n\n" + "".join(
         f"| {' | '.join(row)} |\n" for row in rows
     )
+
+
+def is_share(metric: str) -> bool:
+    """Whether it is in [0, 1]; a mixture's metrics are named PART/METRIC."""
+    return metric.rpartition("/")[2] not in NO_SHARES
 
 
 def cell(values: list[float] | None, metric: str) -> str:
     """`12.3 ±0.4`, in percent where the metric is a share; "" without values."""
     if not values:
         return ""
-    scale, digits = (1, 3) if metric in NO_SHARES else (100, 1)
+    scale, digits = (100, 1) if is_share(metric) else (1, 3)
     spread = f" ±{scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{scale * mean(values):.{digits}f}{spread}"
 

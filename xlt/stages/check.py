@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 from xlt.models.shapes import Pretrained, inner, load_config, locate
+from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
@@ -22,17 +23,9 @@ ASKED = {
 def run(cfg) -> None:
     """Print what would be used. ConfigError for what is wrong; what an earlier stage has yet to make is said, and is no error."""
     screen = Screen()
-    view = getattr(cfg.objective, "view", "text" if cfg.stage == "tokenize" else "classification")
-    if view not in cfg.dataset.views():
-        raise ConfigError(
-            f"dataset: {cfg.dataset.name} has no {view} view, which this objective reads (it has {', '.join(cfg.dataset.views())})"
-        )
-    if getattr(cfg.dataset, "root", "") is None and getattr(cfg.dataset, "hub", None) is not None:
-        screen.say(f"dataset {cfg.dataset.name}: dataset.root is null, so it would come from the hub; not checked")
-    else:
-        key, split = ASKED[cfg.stage]
-        found = choose_languages(getattr(cfg.languages, key), cfg.dataset, view, split, f"languages.{key}")
-        screen.say(f"dataset {cfg.dataset.name}: {view}, {split} in {', '.join(found)}")
+    for name, part in configs(cfg).items():
+        with blamed(name):
+            check_data(cfg, name, part, screen)
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
     start = cfg.model.init_from
@@ -61,3 +54,20 @@ def run(cfg) -> None:
     screen.say(
         f"model {config.model_type}: {config.num_hidden_layers} layers x {config.hidden_size}, {parameters / 1e6:.1f} M parameters, {len(tokenizer):,} tokens"
     )
+
+
+def check_data(cfg, name: str, part, screen: Screen) -> None:
+    """The rows of one part of the run (the only one: ""). ConfigError if its data set has none in a language that is asked for."""
+    view = getattr(part.objective, "view", "text" if cfg.stage == "tokenize" else "classification")
+    dataset, place = part.dataset, f"{name}: " if name else ""
+    if view not in dataset.views():
+        raise ConfigError(
+            f"dataset: {dataset.name} has no {view} view, which this objective reads (it has {', '.join(dataset.views())})"
+        )
+    if getattr(dataset, "root", "") is None and getattr(dataset, "hub", None) is not None:
+        screen.say(f"{place}dataset {dataset.name}: dataset.root is null, so it would come from the hub; not checked")
+        return
+    key, split = ASKED[cfg.stage]
+    languages, key = asked(cfg, name, getattr(cfg.languages, key), f"languages.{key}")
+    found = choose_languages(languages, dataset, view, split, key)
+    screen.say(f"{place}dataset {dataset.name}: {view}, {split} in {', '.join(found)}")

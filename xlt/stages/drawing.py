@@ -1,10 +1,14 @@
-"""From the train settings to who is drawn: one function for rows that are counted, whichever way `train.sampling` names."""
+"""From the train settings to who is drawn, whichever way `train.sampling` names, and from the rows drawn to what the model is given."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from xlt.config.schema import Sampling, Train
 from xlt.data.sampling import Shares, alpha_shares, language_shares, unimax, weight_shares
 from xlt.errors import ConfigError
+from xlt.types import Batch, Rows
+from xlt.vocabulary import Vocabulary
 
 
 def shares_of(train: Train, rows: dict[str, int], tokens: dict[str, int]) -> Shares:
@@ -23,6 +27,13 @@ def title_of(train: Train) -> str:
     if train.sampling is Sampling.unimax:
         return f"languages drawn evenly, none more than {train.epoch_cap:g} times (UniMax)"
     return f"languages drawn with p^{train.alpha}"
+
+
+def micro_batches(objective, rows: Rows, size: int | None, vocabulary: Vocabulary, max_length: int) -> list[Batch]:
+    """The rows of an update in batches of `size` (None: in one)."""
+    parts = [rows] if size is None else [rows.slice(i, i + size) for i in range(0, len(rows), size)]
+    batches = [objective.collate(part, vocabulary, max_length) for part in parts]
+    return [replace(b, languages=tuple(part.languages)) for b, part in zip(batches, parts, strict=True)]
 
 
 def _unimax(train: Train, rows: dict[str, int], tokens: dict[str, int]) -> list[float]:

@@ -100,6 +100,9 @@ def _canonical(code: str, offered: list[str]) -> str:
     """The data set's own spelling of an alias (eng_Latn, eng, en)."""
     if code in offered:
         return code
+    if "-" in code and not languages.known(code):  # a pair, and not one of those offered
+        languages.pair(code)
+        return code
     wanted = languages.canonical(code)
     same = [o for o in offered if "-" not in o and languages.known(o) and languages.canonical(o) == wanted]
     return same[0] if same else wanted

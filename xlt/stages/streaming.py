@@ -13,21 +13,21 @@ from xlt.data.building import encoder
 from xlt.data.sampling import LanguageShare, Shares
 from xlt.data.streams import Stream, Streams
 from xlt.errors import ConfigError
-from xlt.stages.drawing import shares_of
+from xlt.stages.drawing import micro_batches, shares_of
 from xlt.types import BatchOf
 from xlt.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class Feed:
-    """What the loop is fed with. position(k): where update k begins, for the checkpoint; seek: go on from there."""
+    """What the loop is fed with. position(k): where update k begins, for the checkpoint, {} where rows are planned; seek: go on from there."""
 
     steps: int
     table: list[LanguageShare]
     batches: BatchOf
-    position: Callable[[int], dict]
-    seek: Callable[[dict], None]
-    close: Callable[[], None]
+    position: Callable[[int], dict] = lambda step: {}
+    seek: Callable[[dict], None] = lambda position: None
+    close: Callable[[], None] = lambda: None
 
 
 def is_streamed(dataset) -> bool:
@@ -67,9 +67,7 @@ def open_feed(cfg, vocabulary: Vocabulary, tokenizer, wanted: list[str]) -> Feed
     )  # fmt: skip
 
     def batches(step: int) -> list:
-        rows = reader.batch(step)
-        parts = [rows] if size is None else [rows.slice(i, i + size) for i in range(0, len(rows), size)]
-        return [objective.collate(part, vocabulary, settings.max_length) for part in parts]
+        return micro_batches(objective, reader.batch(step), size, vocabulary, settings.max_length)
 
     steps = _steps(cfg, wanted)
     return Feed(steps, _table(cfg, wanted, shares, steps), batches, reader.position, reader.seek, reader.close)
@@ -125,7 +123,7 @@ def _table(cfg, wanted: list[str], shares: Shares, steps: int) -> list[LanguageS
     changing = [shares.at(step) for step in range(0, min(steps, shares.settled), every)]
     after = steps - len(changing) * every
     means = [
-        (sum(q[j] for q in changing) * every + max(0, after) * last) / max(steps, len(changing) * every)
+        (sum(q[j] for q in changing) * every + max(0, after) * last) / max(steps, len(changing) * every, 1)
         for j, last in enumerate(shares.at(steps))
     ]
     lines = []

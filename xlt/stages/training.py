@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from xlt import files
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table, gather
-from xlt.data.frequency import token_counts
 from xlt.data.plan import Plan
 from xlt.data.sampling import share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
-from xlt.models.build import TransferModel, build, max_tokens, read_task, save
+from xlt.models.build import TransferModel, build, read_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.drawing import shares_of, title_of
-from xlt.stages.setup import accelerator_of, choose_languages, clean_text, data_lineage, encode_all, tokenizer_of
-from xlt.stages.streaming import is_streamed, lineage, open_feed
+from xlt.stages.drawing import micro_batches, shares_of, title_of
+from xlt.stages.parts import (
+    LearnedPart,
+    blamed,
+    by_dataset,
+    changed,
+    check_fit,
+    configs,
+    mean_score,
+    mixed,
+    read,
+    refuse_splitting,
+    show,
+)
+from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
+from xlt.stages.streaming import Feed, lineage, open_feed
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
@@ -48,12 +57,7 @@ class Recipe:
 
 def train(cfg, recipe: Recipe) -> float:
     """Run a training stage from config to metrics.json; returns the mean dev score that a sweep optimises."""
-    objective = cfg.objective
-    if not objective.separable and cfg.hardware.micro_batch_size is not None:
-        raise ConfigError(
-            f"hardware.micro_batch_size: {type(objective).__name__} takes its negatives from the whole batch, so splitting it would change the loss; "
-            "set it to null and lower train.batch_size if memory is short"
-        )
+    refuse_splitting(cfg)
     run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     accelerator = accelerator_of(cfg)
     try:
@@ -65,60 +69,39 @@ def train(cfg, recipe: Recipe) -> float:
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
     objective, settings = cfg.objective, cfg.train
     tokenizer = tokenizer_of(cfg)
-    vocabulary = Vocabulary.of(tokenizer)
-
-    wanted = choose_languages(recipe.languages, cfg.dataset, objective.view, "train", recipe.key)
-    cfg, cleaned = clean_text(cfg, objective.view, wanted, run, screen)
-    streamed = is_streamed(cfg.dataset)
-    if streamed and recipe.labelled:
-        raise ConfigError(f"dataset.streaming: xlt {cfg.stage} reads all labels before it begins; set it to false")
-    if streamed and getattr(objective, "reads_counts", False):
+    parts = read(cfg, recipe.languages, recipe.key, recipe.labelled, tokenizer, run, screen)
+    main = parts[0]
+    if recipe.choose and not main.dev:
         raise ConfigError(
-            f"dataset.streaming: {type(objective).__name__} chooses tokens by how often all the text has them; set it to false, or "
-            "objective.frequency_power=0"
+            f"dataset: {main.cfg.dataset.name} has no dev split for {', '.join(main.languages)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
         )
-    tables = {} if streamed else encode_all(cfg, objective, tokenizer, wanted, "train")
-    if getattr(objective, "reads_counts", False):
-        vocabulary = replace(vocabulary, counts=token_counts(tables.values(), vocabulary.size))
-    judged = [language for language in wanted if "dev" in cfg.dataset.splits(objective.view, language)]
-    dev = encode_all(cfg, objective, tokenizer, judged, "dev")
-    if recipe.choose and not dev:
-        raise ConfigError(
-            f"dataset: {cfg.dataset.name} has no dev split for {', '.join(wanted)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
-        )
+    lineages = {part: lineage_of(part) for part in parts}
     run.record(
         {
-            "data": (lineage(cfg.dataset, objective.view, wanted) if streamed else data_lineage(tables))
-            | data_lineage(dev),
+            "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()},
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
     )
 
-    labels = label_names(cfg, tables) if recipe.labelled else None
+    labels = label_names(main.cfg, main.tables) if recipe.labelled else None
+    spoken = [code for part in parts for code in (*part.languages, *part.dev)]
     if getattr(objective, "continues_task", False):
-        model = continue_task(cfg, tokenizer, [*wanted, *judged])
+        model = continue_task(cfg, tokenizer, spoken)
     else:
-        model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, languages=[*wanted, *judged])
+        model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, languages=spoken)
         model.task |= {
-            "source_languages": wanted,
-            "dataset": cfg.dataset.name,
-            "max_length": settings.max_length,
+            "source_languages": main.languages,
+            "dataset": main.cfg.dataset.name,
+            "max_length": main.cfg.train.max_length,
             "objective": cfg.resolved["objective"],
         }
-    vocabulary = vocabulary.read_by(model, [*wanted, *judged])
-    feed = open_feed(cfg, vocabulary, tokenizer, wanted) if streamed else None
-    if feed is None:
-        plan, steps, table = make_plan(cfg, objective, vocabulary, tables)
-        batches = batches_of(plan, tables, labels, objective, vocabulary, cfg)
-    else:
-        steps, table, batches = feed.steps, feed.table, feed.batches
-    announce(screen, cfg, model, table, steps)
-    if (longest := max_tokens(model)) is not None and settings.max_length > longest:
-        raise ConfigError(
-            f"train.max_length: {settings.max_length} tokens are more than the {longest} positions this model has; lower it"
-            f"{'' if cfg.model.init_from else ' or raise model.max_positions'}"
-        )
+    parts = [part.read_by(model) for part in parts]
+    if recipe.labelled and main.name:  # what is scored later is the task alone
+        model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
+    feed, sampling = draw(cfg, parts, labels, tokenizer)
+    announce(screen, cfg, model, sampling, feed.steps)
+    check_fit(cfg, parts, model)
 
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
     model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
@@ -128,50 +111,51 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         plain.teacher.model.to(accelerator.device)
     checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
-    if feed is not None and progress.position:
+    if progress.position:
         feed.seek(progress.position)
 
     def validate() -> tuple[dict, float]:
-        figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, settings.eval_rows)
-        return figures, float(np.mean(list(figures[objective.metric].values())))
+        figures = score_parts(model, parts, labels, accelerator, settings.eval_rows)
+        return figures, mean_score(figures, objective.metric)
 
-    warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * steps)
-    with screen.counting("training", steps, progress.step):
+    warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * feed.steps)
+    with screen.counting("training", feed.steps, progress.step):
         progress = fit(
             model=model,
             objective=objective,
-            batches=batches,
+            batches=feed.batches,
             optimizer=optimizer,
-            learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, steps),
+            learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, feed.steps),
             accelerator=accelerator,
-            pace=Pace(steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
+            pace=Pace(feed.steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
             seed=cfg.seed,
             max_grad_norm=settings.max_grad_norm,
             checkpoints=checkpoints,
             progress=progress,
-            validate=validate if dev else None,
+            validate=validate if any(part.dev for part in parts) else None,
             choice=Choice(objective.higher_is_better[objective.metric]) if recipe.choose else None,
             log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
             screen=screen,
-            position=None if feed is None else feed.position,
+            position=feed.position,
         )
-    if feed is not None:
-        feed.close()
-    if progress.best_step not in (None, steps):
+    feed.close()
+    if progress.best_step not in (None, feed.steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
-    figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, None) if dev else {}
+    figures = score_parts(model, parts, labels, accelerator, None)
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
             "step": progress.best_step or progress.step,
-            "results": {cfg.dataset.name: figures},
-            "n": {cfg.dataset.name: {language: len(t) for language, t in dev.items()}},
+            "results": by_dataset(parts, lambda part: {k: v for k, v in figures.items() if part.owns(k)}),
+            "n": by_dataset(parts, lambda part: {part.named(code): len(t) for code, t in part.dev.items()}),
             "split": "dev",
             "higher_is_better": objective.higher_is_better,
-            "sampling": [vars(line) for line in table],
-            **({"cleaning": summary_of_cleaning(cleaned)} if cleaned else {}),
+            "sampling": [
+                {**({"part": name} if name else {}), **vars(line)} for name, table in sampling.items() for line in table
+            ],
+            **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
             "parameters": sum(p.numel() for p in plain.parameters()),
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
@@ -181,10 +165,51 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             },
         }
     )
+    if main.name and figures:
+        show(screen, figures)
     screen.say(
         f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
     )
-    return float(np.mean(list(figures[objective.metric].values()))) if figures else math.nan
+    return mean_score(figures, objective.metric)
+
+
+def draw(cfg, parts: list[LearnedPart], labels: list[str] | None, tokenizer) -> tuple[Feed, dict[str, list]]:
+    """(what the loop is fed with, {part: sampling table})."""
+
+    def fed(part: LearnedPart, cfg) -> Feed:
+        known = labels if part is parts[0] else None
+        with blamed(part.name):
+            if part.streamed:
+                return open_feed(cfg, part.vocabulary, tokenizer, part.languages)
+            plan, steps, table = make_plan(cfg, cfg.objective, part.vocabulary, part.tables)
+        return Feed(steps, table, batches_of(plan, part.tables, known, cfg.objective, part.vocabulary, cfg))
+
+    main = parts[0]
+    if not main.name:
+        feed = fed(main, main.cfg)
+        return feed, {main.name: feed.table}
+    steps = cfg.train.steps
+    if cfg.train.epochs is not None:  # passes over the main part's rows
+        steps = fed(main, main.cfg).steps * cfg.objective.turns
+    draws_PS = cfg.objective.takes_part(steps)
+    feeds = {}
+    for part, draws_S in zip(parts, draws_PS, strict=True):
+        updates = changed(part.cfg.train, steps=int(draws_S.sum()), epochs=None)
+        feeds[part.name] = fed(part, changed(part.cfg, train=updates))
+    return mixed(cfg.objective, draws_PS, feeds), {name: feed.table for name, feed in feeds.items()}
+
+
+def lineage_of(part: LearnedPart) -> dict[str, str]:
+    """What identifies the rows of a part, for the manifest."""
+    dataset, view = part.cfg.dataset, part.cfg.objective.view
+    learned = lineage(dataset, view, part.languages) if part.streamed else data_lineage(part.tables)
+    return learned | data_lineage(part.dev)
+
+
+def cleaning_of(parts: list[LearnedPart]) -> dict:
+    """What cleaning removed; of a mixture by part. {} where nothing was cleaned."""
+    found = {part.name: summary_of_cleaning(part.cleaned) for part in parts if part.cleaned}
+    return found.get("", found)
 
 
 def continue_task(cfg, tokenizer, languages: list[str]) -> TransferModel:
@@ -265,8 +290,7 @@ def batches_of(
     def batches(step: int) -> list[Batch]:
         draw = plan.batch(step)
         rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, gold)
-        parts = [rows] if size is None else [rows.slice(i, i + size) for i in range(0, len(rows), size)]
-        return [objective.collate(part, vocabulary, cfg.train.max_length) for part in parts]
+        return micro_batches(objective, rows, size, vocabulary, cfg.train.max_length)
 
     return batches
 
@@ -283,6 +307,7 @@ def score(
 ) -> dict[str, dict[str, float]]:
     """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
     figures: dict[str, dict[str, float]] = {}
+    kept = {}
     for language, table in tables.items():
         gold = None if labels is None else table.labels_as(labels)
         outputs = predict(
@@ -290,6 +315,20 @@ def score(
         )
         for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
             figures.setdefault(metric, {})[language] = value
+        if hasattr(objective, "compare"):
+            kept[language] = outputs
+    return {**figures, **objective.compare(kept)} if kept else figures
+
+
+def score_parts(
+    model, parts: list[LearnedPart], labels: list[str] | None, accelerator, rows: int | None
+) -> dict[str, dict[str, float]]:
+    """The scores of each part on its own dev data, by the names they have in the log."""
+    figures = {}
+    for part in parts:
+        known = labels if part is parts[0] else None
+        found = score(model, part.cfg.objective, part.dev, known, part.vocabulary, part.cfg, accelerator, rows)
+        figures |= {part.named(metric): by for metric, by in found.items()}
     return figures
 
 
@@ -304,7 +343,7 @@ def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progre
     return Progress(**state)
 
 
-def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> None:
+def announce(screen: Screen, cfg, model: TransferModel, sampling: dict[str, list], steps: int) -> None:
     """What is about to be trained, on what."""
     config = model.backbone.config
     millions = sum(p.numel() for p in model.parameters()) / 1e6
@@ -316,19 +355,21 @@ def announce(screen: Screen, cfg, model: TransferModel, table, steps: int) -> No
     def known(value: float | None, form: str) -> str:
         return "unknown" if value is None else format(value, form)
 
-    lines = [
-        [
-            t.language,
-            known(t.rows, ","),
-            known(t.tokens, ","),
-            f"{t.share:.1%}",
-            known(t.tokens_drawn, ",.0f"),
-            known(t.epochs, ".2f"),
+    for name, table in sampling.items():
+        lines = [
+            [
+                t.language,
+                known(t.rows, ","),
+                known(t.tokens, ","),
+                f"{t.share:.1%}",
+                known(t.tokens_drawn, ",.0f"),
+                known(t.epochs, ".2f"),
+            ]
+            for t in table
         ]
-        for t in table
-    ]
-    screen.table(
-        title_of(cfg.train),
-        ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
-        lines,
-    )
+        weight = f" (weight {cfg.objective.parts[name].weight})" if name else ""
+        screen.table(
+            f"{f'{name}{weight}: ' if name else ''}{title_of(configs(cfg)[name].train)}",
+            ["language", "rows", "tokens", "share", "tokens drawn", "epochs"],
+            lines,
+        )

@@ -1,7 +1,8 @@
 """The only training loop. It knows updates, sums of loss and counts; not languages, files of text, or what the objective means.
 
-A loss is a sum: it is divided once, by the count of the whole update, so micro-batches change nothing but speed. Every random number of
-update k is a function of (seed, k), so a run killed anywhere and resumed from a checkpoint ends in the same weights, bit for bit.
+A loss is a sum: it is divided once, by the count of the whole update (or of its part, in a mixture), so micro-batches change nothing but
+speed. Every random number of update k is a function of (seed, k), so a run killed anywhere and resumed from a checkpoint ends in the same
+weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import torch
 
 from xlt import noise, signals
 from xlt.errors import Interrupted, NonFinite
+from xlt.training import tally
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.optimizer import LearningRate, clip
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
-from xlt.types import Batch, BatchOf, Objective
+from xlt.types import Batch, BatchOf, Objective, loss_function
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,13 @@ class Pace:
 class Progress:
     """Where a run is: all that a checkpoint holds beside weights and moments.
 
-    loss and count: sums since the last log line. best: step and score of the chosen checkpoint. unvalidated: a signal came before the
+    losses: since the last log line (see `xlt.training.tally`). best: step and score of the chosen checkpoint. unvalidated: a signal came before the
     validation that was due after `step` was done. position: where a stream goes on, {} where rows are planned.
     """
 
     step: int = 0
     tokens: int = 0
-    loss: float = 0.0
-    count: int = 0
+    losses: dict = field(default_factory=dict)
     best_step: int | None = None
     best_score: float | None = None
     scores: dict = field(default_factory=dict)
@@ -122,22 +123,27 @@ def fit(
         screen.say(f"step {progress.step}  {summary(progress.scores)}{'  *' if improved else ''}")
         return improved
 
+    compute = loss_function(objective)
     model.train()
     started, begun, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
     if progress.unvalidated and judge():
         save()
     for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
-        count = sum(batch.count for batch in window)
+        counts = tally.counts_of(window)
         torch.manual_seed(int(noise.key(seed, "dropout", step) >> 1))
-        total = torch.zeros((), device=accelerator.device)
+        losses, rows = [], []
         for batch in window:
-            loss = model(objective.loss, batch.to(accelerator.device))
-            accelerator.backward(loss / max(count, 1))
-            total += loss.detach()
+            outcome = model(compute, batch.to(accelerator.device))
+            loss, by_row = outcome if isinstance(outcome, tuple) else (outcome, None)
+            accelerator.backward(batch.weight * loss / max(counts[batch.part], 1))
+            losses.append(loss.detach())
+            rows.append(by_row)
         norm = clip(model.parameters(), max_grad_norm)
-        if not math.isfinite(total := float(total)) or not math.isfinite(float(norm)):
+        losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
+        if not all(map(math.isfinite, losses)) or not math.isfinite(float(norm)):
+            mean = sum(b.weight * loss / max(counts[b.part], 1) for b, loss in zip(window, losses, strict=True))
             raise NonFinite(
-                f"update {step + 1}: the loss is {total / max(count, 1):g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
+                f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
                 f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
             )
         for group in optimizer.param_groups:
@@ -146,24 +152,24 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
         progress.tokens += sum(batch.tokens for batch in window)
-        progress.loss, progress.count = progress.loss + total, progress.count + count
+        tally.add(progress.losses, window, losses, [[] if by_row is None else by_row.tolist() for by_row in rows])
 
         note = None
         if pace.due(pace.log_every, progress.step):
             speed = (progress.tokens - tokens_before) / (time.monotonic() - begun)
-            mean = progress.loss / max(progress.count, 1)
+            means = tally.means(progress.losses)
             log.write(
                 progress.step,
                 {
-                    "loss": mean,
+                    **means,
                     "learning_rate": learning_rate(step),
                     "grad_norm": float(norm),
                     "tokens": progress.tokens,
                     "tokens_per_second": round(speed, 1),
                 },
             )
-            note = f"loss {mean:.4f}  {speed:,.0f} tokens/s"
-            progress.loss, progress.count = 0.0, 0
+            note = f"{tally.note(means)}  {speed:,.0f} tokens/s"
+            progress.losses = {}
         screen.advance(progress.step, note)
         improved = validate is not None and pace.due(pace.eval_every, progress.step) and judge()
         signum = signals.requested()

@@ -1,0 +1,46 @@
+"""Training losses for the log: means over updates, by part, weight and language, and that they survive a checkpoint."""
+
+import json
+
+import pytest
+
+from xlt.training import tally
+from xlt.types import Batch
+
+
+def batch(count, part="", weight=1.0, languages=()):
+    return Batch({}, count=count, tokens=0, rows=len(languages), part=part, weight=weight, languages=languages)
+
+
+def test_one_part_is_the_sum_over_the_count():
+    sums = {}
+    tally.add(sums, [batch(2), batch(3)], [1.0, 5.0], [[], []])
+    tally.add(sums, [batch(5)], [4.0], [[]])
+    assert tally.means(sums) == {"loss": 1.0}
+    assert tally.note(tally.means(sums)) == "loss 1.0000"
+
+
+def test_languages_are_rows_summed_by_their_counts():
+    sums = {}
+    tally.add(sums, [batch(6, languages=("en", "de", "en"))], [9.0], [[[4.0, 2.0], [3.0, 3.0], [2.0, 1.0]]])
+    tally.add(sums, [batch(3, languages=("en", "sw"))], [6.0], [[[6.0, 3.0], [0.0, 0.0]]])
+    assert tally.means(sums) == {"loss": 15 / 9, "languages": {"de": 1.0, "en": 12 / 6}}
+
+
+def test_a_mixture_is_the_weighted_mean_of_each_update():
+    """Two updates by hand: 1 * 10/5 + 0.5 * 6/2, then 1 * 4/4 alone."""
+    sums = {}
+    first = [batch(2, "a"), batch(3, "a"), batch(2, "b", 0.5)]
+    assert tally.counts_of(first) == {"a": 5, "b": 2}
+    tally.add(sums, first, [3.0, 7.0, 6.0], [[], [], []])
+    tally.add(sums, [batch(4, "a")], [4.0], [[]])
+    means = tally.means(json.loads(json.dumps(sums)))
+    assert means["loss"] == pytest.approx((2 + 1.5 + 1) / 2)
+    assert means["parts"] == {"a": {"weight": 1.0, "loss": 14 / 9}, "b": {"weight": 0.5, "loss": 3.0}}
+    assert tally.note(means) == "loss 2.2500  a 1.5556  b 3.0000"
+
+
+def test_nothing_counted_is_no_division_by_zero():
+    sums = {}
+    tally.add(sums, [batch(0, languages=("en",))], [0.0], [[[0.0, 0.0]]])
+    assert tally.means(sums) == {"loss": 0.0}

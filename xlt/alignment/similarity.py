@@ -1,0 +1,72 @@
+"""How unlike two languages' states are: losses that a shared space brings down. Functions on tensors; they know no model and no batch.
+
+Those of sentence pairs give one loss per pair, so that a caller sums or averages; CORAL compares two sets, whose rows are not paired.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def ranking_losses(x_PD: torch.Tensor, y_PD: torch.Tensor, temperature: float, margin: float = 0.0) -> torch.Tensor:
+    """losses_P of unit vectors: -1/2 [log softmax_j of (s_ij - m [i=j]) / t, plus the same over the columns] at j = i, s the cosine.
+
+    margin 0 is symmetric InfoNCE (Oord et al. 2018); else additive margin softmax both ways (Yang et al. 2019, equations 5 and 6).
+    """
+    scores_PP = x_PD @ y_PD.T
+    if margin:
+        scores_PP = scores_PP - margin * torch.eye(len(scores_PP), dtype=scores_PP.dtype, device=scores_PP.device)
+    scores_PP = scores_PP / temperature
+    gold_P = torch.arange(len(scores_PP), device=scores_PP.device)
+    return (
+        F.cross_entropy(scores_PP, gold_P, reduction="none") + F.cross_entropy(scores_PP.T, gold_P, reduction="none")
+    ) / 2
+
+
+def squared_distances(x_PD: torch.Tensor, y_PD: torch.Tensor) -> torch.Tensor:
+    """losses_P: the mean of (x_i - y_i)^2 over the width."""
+    return (x_PD - y_PD).square().mean(-1)
+
+
+def cosine_costs(x_PLD: torch.Tensor, y_PMD: torch.Tensor) -> torch.Tensor:
+    """costs_PLM = 1 - cosine, in [0, 2], of every state of a side with every one of the other."""
+    return 1 - F.normalize(x_PLD, dim=-1) @ F.normalize(y_PMD, dim=-1).transpose(1, 2)
+
+
+@torch.no_grad()
+def sinkhorn_plan(
+    costs_PLM: torch.Tensor, x_PL: torch.Tensor, y_PM: torch.Tensor, epsilon: float, iterations: int
+) -> torch.Tensor:
+    """plans_PLM, the transport of mass x_PL to y_PM that minimises <plan, costs> - epsilon * entropy (Cuturi 2013, algorithm 1).
+
+    In logarithms (Peyre and Cuturi 2019, section 4.4), so a small epsilon does not underflow. Masses sum to 1 a row; where one is 0 (padding) no mass
+    goes. The column sums are exact; the row sums become so with more iterations.
+    """
+    kernel_PLM = -costs_PLM.float() / epsilon
+    log_x_PL, log_y_PM = x_PL.float().log(), y_PM.float().log()
+    v_PM = torch.zeros_like(log_y_PM).masked_fill(y_PM == 0, -torch.inf)
+    for _ in range(iterations):
+        u_PL = log_x_PL - torch.logsumexp(kernel_PLM + v_PM.unsqueeze(1), 2)
+        v_PM = log_y_PM - torch.logsumexp(kernel_PLM + u_PL.unsqueeze(2), 1)
+    return (kernel_PLM + u_PL.unsqueeze(2) + v_PM.unsqueeze(1)).exp()
+
+
+def transport_losses(
+    x_PLD: torch.Tensor, y_PMD: torch.Tensor, x_PL: torch.Tensor, y_PM: torch.Tensor, epsilon: float, iterations: int
+) -> torch.Tensor:
+    """losses_P = <plan, costs>, the plan held fixed: the gradient of the regularised cost with respect to the costs is the plan itself
+    (Peyre and Cuturi 2019, section 9.1), so nothing has to be kept of the iterations."""
+    costs_PLM = cosine_costs(x_PLD.float(), y_PMD.float())
+    return (sinkhorn_plan(costs_PLM.detach(), x_PL, y_PM, epsilon, iterations) * costs_PLM).sum((1, 2))
+
+
+def covariance(x_ND: torch.Tensor) -> torch.Tensor:
+    """covariance_DD of N >= 2 rows, divided by N - 1 (Sun and Saenko 2016, equations 2 and 3)."""
+    centred_ND = x_ND - x_ND.mean(0)
+    return centred_ND.T @ centred_ND / (len(x_ND) - 1)
+
+
+def coral_distance(x_DD: torch.Tensor, y_DD: torch.Tensor) -> torch.Tensor:
+    """|C_x - C_y|^2 / (4 D^2), Frobenius, of two covariances (Sun and Saenko 2016, equation 1)."""
+    return (x_DD - y_DD).square().sum() / (4 * len(x_DD) ** 2)

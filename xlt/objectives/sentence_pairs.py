@@ -1,0 +1,76 @@
+"""What all objectives on parallel sentences do alike: read two texts a row, run the model on each side, score by retrieval. No objective of its own.
+
+They take these functions as their methods; what differs, the loss of a batch, is in each one's file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from xlt.alignment.retrieval import retrieval_accuracy
+from xlt.errors import ConfigError
+from xlt.models.pooling import pool
+from xlt.types import Batch, Rows
+from xlt.vocabulary import Vocabulary, model_inputs
+
+SIDES = ("source", "target")
+RETRIEVAL = {"accuracy": True, "accuracy_forward": True, "accuracy_backward": True}  # higher is better
+
+
+def check_layer(layer: int | None) -> None:
+    """ConfigError if it cannot be a layer of any model."""
+    if layer is not None and layer < 0:
+        raise ConfigError(f"objective.layer: {layer} is below 0; 0 is the embeddings, null the last layer")
+
+
+def texts(self, row: dict) -> tuple[str, ...]:
+    """Both."""
+    return row["source"], row["target"]
+
+
+def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
+    """None: the model's states are compared as they are."""
+    return {}
+
+
+def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
+    """Both sides pass through the model, each by itself."""
+    return np.minimum(lengths + vocabulary.overhead(1), max_length).sum(1)
+
+
+def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
+    """{source, target}_{input_ids, attention_mask, and language_ids where the model has them}; each side is padded by itself."""
+    tensors, tokens = {}, 0
+    for i, (side, segment) in enumerate(zip(SIDES, rows.segments, strict=True)):
+        ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
+        inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages, i)
+        tensors |= {f"{side}_{name}": value for name, value in inputs.items()}
+        tokens += int(lengths_B.sum())
+    return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
+
+
+def states(self, model, batch: Batch, side: str) -> torch.Tensor:
+    """hidden_PLD of one side, of `self.layer`."""
+    own = {name.removeprefix(f"{side}_"): value for name, value in batch.tensors.items() if name.startswith(f"{side}_")}
+    return model.hidden({name: value for name, value in own.items() if name != "mass"}, self.layer)
+
+
+def vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
+    """vectors_PD of one side: its states pooled by `self.pool`, not normalised."""
+    return pool(states(self, model, batch, side), batch[f"{side}_attention_mask"], self.pool).float()
+
+
+def loss(self, model, batch: Batch) -> torch.Tensor:
+    """The sum alone."""
+    return self.loss_by_row(model, batch)[0]
+
+
+def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
+    """The vectors of both sides."""
+    return {side: vectors(self, model, batch, side) for side in SIDES}
+
+
+def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    """Retrieval by cosine."""
+    return retrieval_accuracy(torch.from_numpy(outputs["source"]), torch.from_numpy(outputs["target"]))

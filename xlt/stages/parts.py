@@ -1,0 +1,232 @@
+"""What a run learns, as one part or several: each with its own objective, data set, languages, rows and plan.
+
+An ordinary run has one part without a name. A mixture's parts are runs of their own up to the update, where their batches meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xlt.config.schema import Sampling
+from xlt.data.encode import Table
+from xlt.data.frequency import token_counts
+from xlt.errors import ConfigError
+from xlt.models.build import TransferModel, max_tokens
+from xlt.models.shapes import check_head
+from xlt.objectives.mixture import Mixture
+from xlt.run import RunDirectory
+from xlt.stages.setup import choose_languages, clean_text, encode_all
+from xlt.stages.streaming import Feed, is_streamed
+from xlt.training.progress import Screen
+from xlt.types import Batch
+from xlt.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedPart:
+    """cfg: the run's config with this part's objective, data set and settings in their places. name: "" if it is the only one.
+
+    vocabulary: as this part's objective needs it. tables: of the training rows; none if they are streamed. cleaned: the report, if text was cleaned.
+    """
+
+    name: str
+    cfg: Any
+    vocabulary: Vocabulary
+    languages: list[str]
+    tables: dict[str, Table]
+    dev: dict[str, Table]
+    streamed: bool
+    cleaned: dict | None
+
+    def read_by(self, model: TransferModel) -> LearnedPart:
+        """The same with what the model's vocabulary adds. ConfigError for a language that the model has no embedding of."""
+        with blamed(self.name):
+            return replace(self, vocabulary=self.vocabulary.read_by(model, [*self.languages, *self.dev]))
+
+    def named(self, thing: str) -> str:
+        """`thing` as the log calls it."""
+        return f"{self.name}/{thing}" if self.name else thing
+
+    def owns(self, thing: str) -> bool:
+        """Whether the log's `thing` is of this part."""
+        return not self.name or thing.startswith(f"{self.name}/")
+
+
+def configs(cfg) -> dict[str, Any]:
+    """{part: the run's config as if the part were the whole run}; {"": cfg} where there are no parts."""
+    if not isinstance(cfg.objective, Mixture):
+        return {"": cfg}
+    return {
+        name: changed(
+            cfg,
+            objective=part.objective,
+            dataset=cfg.dataset if part.dataset is None else part.dataset,
+            train=replace(cfg.train, **_settings(part)),
+        )
+        for name, part in cfg.objective.parts.items()
+    }
+
+
+def _settings(part) -> dict[str, Any]:
+    """What a part sets of its own; an alpha or weights say also how languages are drawn."""
+    own = part.settings
+    ways = {name: Sampling(name) for name in ("alpha", "weights") if name in own}
+    return {**({"weights": None, "sampling": next(iter(ways.values()))} if ways else {}), **own}
+
+
+def changed(cfg, **values: Any):
+    """A copy of a config with some of its fields replaced."""
+    return type(cfg)(**{**vars(cfg), **values})
+
+
+@contextmanager
+def blamed(name: str) -> Iterator[None]:
+    """What is wrong inside is said of the part, whose own weights are the remedy where the run's do not fit."""
+    try:
+        yield
+    except ConfigError as error:
+        if not name:
+            raise
+        place = f"objective.parts.{name}"
+        problems = [p.replace("train.weights:", f"{place}.weights:", 1) for p in error.problems]
+        raise ConfigError([p if p.startswith(place) else f"{place}: {p}" for p in problems]) from error
+
+
+def asked(cfg, name: str, languages: list[str] | None, key: str) -> tuple[list[str] | None, str]:
+    """(languages, config key) of a part: its own, else the run's."""
+    own = cfg.objective.parts[name].languages if name else None
+    if own is not None:
+        return own, f"objective.parts.{name}.languages"
+    main = not name or name == cfg.objective.main
+    return (languages, key) if main else (cfg.languages.train, "languages.train")
+
+
+def refuse_splitting(cfg) -> None:
+    """ConfigError if hardware.micro_batch_size would cut a batch whose loss is not a sum over its rows."""
+    for name, part in configs(cfg).items():
+        if not part.objective.separable and cfg.hardware.micro_batch_size is not None:
+            what = getattr(part.objective, "from_batch", "its negatives")
+            raise ConfigError(
+                f"hardware.micro_batch_size: {type(part.objective).__name__}{f' (part {name})' if name else ''} takes {what} from the whole "
+                "batch, so splitting it would change the loss; set it to null and lower "
+                f"{f'objective.parts.{name}' if name else 'train'}.batch_size if memory is short"
+            )
+
+
+def read(
+    cfg, languages: list[str] | None, key: str, labelled: bool, tokenizer, run: RunDirectory, screen: Screen
+) -> list[LearnedPart]:
+    """All parts, their text cleaned and their rows encoded. labelled: the main part's rows have labels."""
+    parts, vocabulary = [], Vocabulary.of(tokenizer)
+    for name, part in configs(cfg).items():
+        with blamed(name):
+            asks = asked(cfg, name, languages, key)
+            parts.append(_read(part, name, *asks, labelled and not parts, tokenizer, vocabulary, run, screen))
+    return parts
+
+
+def _read(
+    cfg, name: str, languages: list[str] | None, key: str, labelled: bool, tokenizer, vocabulary, run, screen
+) -> LearnedPart:
+    objective, view = cfg.objective, cfg.objective.view
+    if name and view not in cfg.dataset.views():
+        raise ConfigError(
+            f"{type(objective).__name__} reads {view}, and {cfg.dataset.name} has {', '.join(cfg.dataset.views())}; give the part a data "
+            f"set of its own, dataset@objective.parts.{name}.dataset=NAME, or leave the part out"
+        )
+    wanted = choose_languages(languages, cfg.dataset, view, "train", key)
+    cfg, cleaned = clean_text(cfg, view, wanted, run, screen, name)
+    streamed = is_streamed(cfg.dataset)
+    _refuse_streaming(cfg, streamed, labelled)
+    tables = {} if streamed else encode_all(cfg, objective, tokenizer, wanted, "train")
+    if getattr(objective, "reads_counts", False):
+        vocabulary = replace(vocabulary, counts=token_counts(tables.values(), vocabulary.size))
+    judged = [language for language in wanted if "dev" in cfg.dataset.splits(view, language)]
+    dev = encode_all(cfg, objective, tokenizer, judged, "dev")
+    return LearnedPart(name, cfg, vocabulary, wanted, tables, dev, streamed, cleaned)
+
+
+def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
+    if streamed and labelled:
+        raise ConfigError(f"dataset.streaming: xlt {cfg.stage} reads all labels before it begins; set it to false")
+    if streamed and getattr(cfg.objective, "reads_counts", False):
+        raise ConfigError(
+            f"dataset.streaming: {type(cfg.objective).__name__} chooses tokens by how often all the text has them; set it to false, or "
+            "objective.frequency_power=0"
+        )
+
+
+def mixed(mixture: Mixture, draws_PS: np.ndarray, feeds: dict[str, Feed]) -> Feed:
+    """The batches of all parts that take part in an update, each with its part's name and weight.
+
+    draws_PS: who takes part. A part's n-th update, whichever of the run's it is, has the n-th batch of its own stream.
+    """
+    before_PS = np.pad(np.cumsum(draws_PS, 1), ((0, 0), (1, 0)))  # also at the run's end
+
+    def joined(step: int) -> list[Batch]:
+        return [
+            replace(batch, part=name, weight=part.schedule(step))
+            for i, (name, part) in enumerate(mixture.parts.items())
+            if draws_PS[i, step]
+            for batch in feeds[name].batches(int(before_PS[i, step]))
+        ]
+
+    def position(step: int) -> dict:
+        places = {name: feeds[name].position(int(before_PS[i, step])) for i, name in enumerate(mixture.parts)}
+        return {name: place for name, place in places.items() if place}
+
+    def seek(places: dict) -> None:
+        for name, place in places.items():
+            feeds[name].seek(place)
+
+    def close() -> None:
+        for feed in feeds.values():
+            feed.close()
+
+    return Feed(draws_PS.shape[1], [], joined, position, seek, close)
+
+
+def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
+    """ConfigError for rows longer than the model has positions, and for a layer that it has not."""
+    longest, layers = max_tokens(model), model.backbone.config.num_hidden_layers
+    for part in parts:
+        length, layer = part.cfg.train.max_length, getattr(part.cfg.objective, "layer", None)
+        if longest is not None and length > longest:
+            raise ConfigError(
+                f"{f'objective.parts.{part.name}' if part.cfg.train.max_length != cfg.train.max_length else 'train'}.max_length: {length} tokens "
+                f"are more than the {longest} positions this model has; lower it{'' if cfg.model.init_from else ' or raise model.max_positions'}"
+            )
+        if part.name:  # of an ordinary run it was asked before the model was made
+            with blamed(part.name):
+                check_head(model.backbone.config, part.cfg.objective.head, part.cfg.objective)
+        if layer is not None and layer > layers:
+            place = f"objective.parts.{part.name}.objective" if part.name else "objective"
+            raise ConfigError(
+                f"{place}.layer: {layer}, and this model has {layers} layers; give 0 (embeddings) to {layers}, or null"
+            )
+
+
+def mean_score(figures: dict[str, dict[str, float]], metric: str) -> float:
+    """The mean over languages; NaN where nothing was scored by it."""
+    return float(np.mean(list(figures[metric].values()))) if metric in figures else math.nan
+
+
+def by_dataset(parts: list[LearnedPart], facts: Callable[[LearnedPart], dict]) -> dict[str, dict]:
+    """{data set: facts of all parts that read it}."""
+    found: dict[str, dict] = {}
+    for part in parts:
+        found.setdefault(part.cfg.dataset.name, {}).update(facts(part))
+    return found
+
+
+def show(screen: Screen, figures: dict[str, dict[str, float]]) -> None:
+    """Dev scores of a mixture, a language or pair a line."""
+    languages = sorted({code for by in figures.values() for code in by})
+    lines = [[code, *(f"{by[code]:.4f}" if code in by else "" for by in figures.values())] for code in languages]
+    screen.table("dev, by part", ["language", *figures], lines)
