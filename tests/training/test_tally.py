@@ -27,6 +27,15 @@ def test_languages_are_rows_summed_by_their_counts():
     assert tally.means(sums) == {"loss": 15 / 9, "languages": {"de": 1.0, "en": 12 / 6}}
 
 
+def test_the_order_of_parts_in_a_checkpoint_changes_no_bit():
+    sums = {}
+    window = [batch(3, name, weight) for name, weight in (("c", 0.1), ("a", 0.7), ("b", 1e-17))]
+    tally.add(sums, window, [0.3, 1.1, 1e16], [[], [], []])
+    turned = json.loads(json.dumps(sums, sort_keys=True))
+    assert list(turned["parts"]) != list(sums["parts"])
+    assert json.dumps(tally.means(turned)) == json.dumps(tally.means(sums))
+
+
 def test_a_mixture_is_the_weighted_mean_of_each_update():
     """Two updates by hand: 1 * 10/5 + 0.5 * 6/2, then 1 * 4/4 alone."""
     sums = {}

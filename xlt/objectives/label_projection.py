@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xlt.errors import ConfigError
+from xlt.objectives.losses import one_a_row
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -82,7 +83,10 @@ class LabelProjection:
         return losses_B, said_BN, target_BN
 
     def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.losses(model, batch)[0].sum()
+        return self.loss_by_row(model, batch)[0]
+
+    def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return one_a_row(self.losses(model, batch)[0])
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         losses_B, said_BN, target_BN = self.losses(model, batch)

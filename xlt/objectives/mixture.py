@@ -66,7 +66,7 @@ class Part:
             )
         elif getattr(self.objective, "continues_task", False):
             problems.append(
-                f"objective.objective: {type(self.objective).__name__} continues a fine-tuned model, which a mixture does not; choose it alone"
+                f"objective.objective: {type(self.objective).__name__} continues a fine-tuned model as a run of its own; choose another one"
             )
         elif not hasattr(self.objective, "collate"):
             problems.append(

@@ -96,9 +96,9 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             "max_length": main.cfg.train.max_length,
             "objective": cfg.resolved["objective"],
         }
+        if recipe.labelled and main.name:  # what is scored later is the task alone
+            model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
     parts = [part.read_by(model) for part in parts]
-    if recipe.labelled and main.name:  # what is scored later is the task alone
-        model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
     feed, sampling = draw(cfg, parts, labels, tokenizer)
     announce(screen, cfg, model, sampling, feed.steps)
     check_fit(cfg, parts, model)
