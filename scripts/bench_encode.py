@@ -59,6 +59,7 @@ def write_tokenizer(folder: Path) -> None:
     from xlt.tokenization.train import Kind, Normalization, SentencePiece, train
 
     spec = SentencePiece(
+        language_tokens=False,
         kind=Kind.unigram, vocab_size=PIECES, alpha=1.0, sample=LEARNED_FROM, max_repeats=1,
         byte_fallback=True, character_coverage=0.9995, normalization=Normalization.nfc,
     )  # fmt: skip
