@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch.nn import functional as F
 
-from xlt.alignment.similarity import ranking_losses
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
 from xlt.objectives import sentence_pairs
-from xlt.objectives.losses import one_a_row
 from xlt.types import Batch
 
 
@@ -32,8 +29,7 @@ class AdditiveMargin:
     higher_is_better: ClassVar[dict[str, bool]] = sentence_pairs.RETRIEVAL
 
     def __post_init__(self):
-        if self.temperature <= 0:
-            raise ConfigError(f"objective.temperature: {self.temperature} is not positive; 0.05 is usual")
+        sentence_pairs.check_temperature(self.temperature)
         if not 0 <= self.margin < 2:
             raise ConfigError(f"objective.margin: {self.margin} is not in [0, 2), the range of a cosine; LaBSE has 0.3")
         sentence_pairs.check_layer(self.layer)
@@ -43,7 +39,4 @@ class AdditiveMargin:
     predict, score = sentence_pairs.predict, sentence_pairs.score
 
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        x_PD, y_PD = (
-            F.normalize(sentence_pairs.vectors(self, model, batch, side), dim=-1) for side in sentence_pairs.SIDES
-        )
-        return one_a_row(ranking_losses(x_PD, y_PD, self.temperature, self.margin))
+        return sentence_pairs.ranked(self, model, batch, self.margin)

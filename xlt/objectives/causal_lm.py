@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from xlt.errors import ConfigError
-from xlt.objectives import prediction
+from xlt.objectives import plain_text, prediction
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -29,7 +29,7 @@ class CausalLM:
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[dict[str, bool]] = prediction.HIGHER_IS_BETTER
 
-    texts, modules = prediction.one_text, prediction.no_modules
+    texts, modules = plain_text.texts, plain_text.modules
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
     predict, score = prediction.predict, prediction.score
 

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch.nn import functional as F
 
-from xlt.alignment.similarity import ranking_losses
-from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
 from xlt.objectives import sentence_pairs
-from xlt.objectives.losses import one_a_row
 from xlt.types import Batch
 
 
@@ -34,20 +30,14 @@ class Contrastive:
     higher_is_better: ClassVar[dict[str, bool]] = sentence_pairs.RETRIEVAL
 
     def __post_init__(self):
-        if self.temperature <= 0:
-            raise ConfigError(f"objective.temperature: {self.temperature} is not positive; 0.05 is usual")
+        sentence_pairs.check_temperature(self.temperature)
         sentence_pairs.check_layer(self.layer)
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, loss, score = sentence_pairs.collate, sentence_pairs.loss, sentence_pairs.score
 
-    def embed(self, model, batch: Batch, side: str) -> torch.Tensor:
-        """Unit vectors_PD of one side."""
-        return F.normalize(sentence_pairs.vectors(self, model, batch, side), dim=-1)
-
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        x_PD, y_PD = (self.embed(model, batch, side) for side in sentence_pairs.SIDES)
-        return one_a_row(ranking_losses(x_PD, y_PD, self.temperature))
+        return sentence_pairs.ranked(self, model, batch, margin=0.0)
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return {side: self.embed(model, batch, side) for side in sentence_pairs.SIDES}
+        return {side: sentence_pairs.unit_vectors(self, model, batch, side) for side in sentence_pairs.SIDES}

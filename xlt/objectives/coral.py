@@ -14,6 +14,7 @@ import torch
 
 from xlt.alignment.similarity import coral_distance, covariance
 from xlt.models.pooling import Pool, pool
+from xlt.objectives import plain_text
 from xlt.objectives.sentence_pairs import check_layer
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -39,14 +40,7 @@ class Coral:
     def __post_init__(self):
         check_layer(self.layer)
 
-    def texts(self, row: dict) -> tuple[str, ...]:
-        return (row["text"],)
-
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-        return {}
-
-    def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
-        return np.minimum(lengths[:, 0] + vocabulary.overhead(1), max_length)
+    texts, modules, row_length = plain_text.texts, plain_text.modules, plain_text.row_length
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in rows.segments[0]])

@@ -10,7 +10,7 @@ import torch
 
 from xlt.errors import ConfigError
 from xlt.models.heads import decoder_ids, decoder_states
-from xlt.objectives import prediction
+from xlt.objectives import plain_text, prediction
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -39,7 +39,7 @@ class Denoising:
                 f"objective.noise: {self.noise!r} is no noise; take the node of objective=denoising or objective=word_denoising"
             )
 
-    texts, modules = prediction.one_text, prediction.no_modules
+    texts, modules = plain_text.texts, plain_text.modules
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
     predict, score = prediction.predict, prediction.score
 

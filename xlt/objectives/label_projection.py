@@ -6,20 +6,17 @@ parallel text (Hinton et al. 2015, section 2; across languages, Xu and Yang 2017
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from xlt.errors import ConfigError
+from xlt.objectives import sentence_pairs
 from xlt.objectives.losses import one_a_row
-from xlt.types import Batch, Rows
-from xlt.vocabulary import Vocabulary, model_inputs
-
-SIDES = ("source", "target")
+from xlt.types import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,28 +44,12 @@ class LabelProjection:
                 f"objective.source_weight: {self.source_weight} is negative; 0 trains on translations only"
             )
 
-    def texts(self, row: dict) -> tuple[str, ...]:
-        return row["source"], row["target"]
-
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
-        return {}
-
-    def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
-        return np.minimum(lengths + vocabulary.overhead(1), max_length).sum(1)
-
-    def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
-        tensors, tokens = {}, 0
-        for at, (side, segment) in enumerate(zip(SIDES, rows.segments, strict=True)):
-            ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
-            read = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages, at)
-            tensors |= {f"{side}_{name}": value for name, value in read.items()}
-            tokens += int(lengths_B.sum())
-        return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
+    texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
+    collate, loss = sentence_pairs.collate, sentence_pairs.loss
 
     def logits(self, classifier, model, batch: Batch, side: str) -> torch.Tensor:
         """logits_BN that the classification objective computes for one side."""
-        read = {name.removeprefix(f"{side}_"): v for name, v in batch.tensors.items() if name.startswith(f"{side}_")}
-        return classifier.logits(model, Batch(read, batch.count, batch.tokens, batch.rows)).float()
+        return classifier.logits(model, replace(batch, tensors=sentence_pairs.one_side(batch, side))).float()
 
     def losses(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(losses_B, teacher's probabilities_BN, logits_BN of the target side)."""
@@ -81,9 +62,6 @@ class LabelProjection:
             source_BN = self.logits(classifier, model, batch, "source")
             losses_B = losses_B + self.source_weight * F.cross_entropy(source_BN, said_BN, reduction="none")
         return losses_B, said_BN, target_BN
-
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.loss_by_row(model, batch)[0]
 
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         return one_a_row(self.losses(model, batch)[0])

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from xlt.objectives import prediction
+from xlt.objectives import plain_text, prediction
 from xlt.objectives.masking import Masking
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -24,12 +24,9 @@ class MaskedLM(Masking):
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[dict[str, bool]] = prediction.HIGHER_IS_BETTER
 
-    texts, modules = prediction.one_text, prediction.no_modules
+    texts, modules, row_length = plain_text.texts, plain_text.modules, plain_text.row_length
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
     predict, score = prediction.predict, prediction.score
-
-    def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
-        return np.minimum(lengths[:, 0] + vocabulary.overhead(1), max_length)
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in rows.segments[0]])

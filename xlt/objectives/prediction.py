@@ -17,16 +17,6 @@ from xlt.types import Batch
 HIGHER_IS_BETTER = {"loss": False, "perplexity": False, "accuracy": True}
 
 
-def one_text(objective, row: dict) -> tuple[str, ...]:
-    """`texts` of an objective that reads plain text."""
-    return (row["text"],)
-
-
-def no_modules(objective, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-    """`modules` of an objective whose head is the backbone's own."""
-    return {}
-
-
 def predicted(ids_BL: np.ndarray, where_M: np.ndarray, at_M: np.ndarray | None = None) -> dict[str, torch.Tensor]:
     """`where`, `targets`, the ids at the places `at_M` (None: the same places), and the `row` of each."""
     targets_M = ids_BL.ravel()[where_M if at_M is None else at_M]

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from xlt.alignment.retrieval import retrieval_accuracy
+from xlt.alignment.similarity import ranking_losses
 from xlt.errors import ConfigError
 from xlt.models.pooling import pool
+from xlt.objectives.losses import one_a_row
+from xlt.objectives.plain_text import modules  # noqa: F401  the model's states are compared as they are
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -24,14 +28,15 @@ def check_layer(layer: int | None) -> None:
         raise ConfigError(f"objective.layer: {layer} is below 0; 0 is the embeddings, null the last layer")
 
 
+def check_temperature(temperature: float) -> None:
+    """ConfigError if nothing can be divided by it."""
+    if temperature <= 0:
+        raise ConfigError(f"objective.temperature: {temperature} is not positive; 0.05 is usual")
+
+
 def texts(self, row: dict) -> tuple[str, ...]:
     """Both."""
     return row["source"], row["target"]
-
-
-def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
-    """None: the model's states are compared as they are."""
-    return {}
 
 
 def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
@@ -41,24 +46,46 @@ def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: in
 
 def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
     """{source, target}_{input_ids, attention_mask, and language_ids where the model has them}; each side is padded by itself."""
+    return apart(rows, vocabulary, max_length, SIDES, of_pairs=True)
+
+
+def apart(rows: Rows, vocabulary: Vocabulary, max_length: int, sides: tuple[str, str], of_pairs: bool) -> Batch:
+    """The two texts of each row for a model that reads each by itself. of_pairs: a row's language is a pair, of which each side has its own."""
     tensors, tokens = {}, 0
-    for i, (side, segment) in enumerate(zip(SIDES, rows.segments, strict=True)):
+    for i, (side, segment) in enumerate(zip(sides, rows.segments, strict=True)):
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
-        inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages, i)
+        inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages, i if of_pairs else None)
         tensors |= {f"{side}_{name}": value for name, value in inputs.items()}
         tokens += int(lengths_B.sum())
     return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
 
 
+def one_side(batch: Batch, side: str) -> dict[str, torch.Tensor | None]:
+    """What `apart` made of one side, by the names that a model reads."""
+    return {
+        name.removeprefix(f"{side}_"): value for name, value in batch.tensors.items() if name.startswith(f"{side}_")
+    }
+
+
 def states(self, model, batch: Batch, side: str) -> torch.Tensor:
     """hidden_PLD of one side, of `self.layer`."""
-    own = {name.removeprefix(f"{side}_"): value for name, value in batch.tensors.items() if name.startswith(f"{side}_")}
-    return model.hidden({name: value for name, value in own.items() if name != "mass"}, self.layer)
+    return model.hidden({k: v for k, v in one_side(batch, side).items() if k != "mass"}, self.layer)
 
 
 def vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
     """vectors_PD of one side: its states pooled by `self.pool`, not normalised."""
     return pool(states(self, model, batch, side), batch[f"{side}_attention_mask"], self.pool).float()
+
+
+def unit_vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
+    """The same with length 1."""
+    return F.normalize(vectors(self, model, batch, side), dim=-1)
+
+
+def ranked(self, model, batch: Batch, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """`loss_by_row` of translation ranking with in-batch negatives, at `self.temperature`."""
+    x_PD, y_PD = (unit_vectors(self, model, batch, side) for side in SIDES)
+    return one_a_row(ranking_losses(x_PD, y_PD, self.temperature, margin))
 
 
 def loss(self, model, batch: Batch) -> torch.Tensor:

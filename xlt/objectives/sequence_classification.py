@@ -1,7 +1,4 @@
-"""Classification of a sentence, or of a pair of sentences (topic, sentiment, inference), by cross-entropy on one pooled vector.
-
-The head is that of RoBERTa's fine-tuning (Liu et al. 2019; dropout, dense, tanh, dropout, projection); with `hidden` false it is a projection only.
-"""
+"""Classification of a sentence, or of a pair of sentences (topic, sentiment, inference), by cross-entropy on one pooled vector."""
 
 from __future__ import annotations
 
@@ -11,12 +8,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from xlt import metrics
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool, pool
-from xlt.objectives.losses import one_a_row
+from xlt.objectives import classification
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -34,11 +29,13 @@ class SequenceClassification:
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[dict[str, bool]] = {"accuracy": True, "macro_f1": True}
+    higher_is_better: ClassVar[dict[str, bool]] = classification.HIGHER_IS_BETTER
 
     def __post_init__(self):
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"objective.dropout: {self.dropout} is not in [0, 1)")
+        classification.check_dropout(self.dropout)
+
+    loss, loss_by_row = classification.loss, classification.loss_by_row
+    predict, score = classification.predict, classification.score
 
     def texts(self, row: dict) -> tuple[str, ...]:
         if self.pair and "text_pair" not in row:
@@ -48,8 +45,7 @@ class SequenceClassification:
         return (row["text"], row["text_pair"]) if self.pair else (row["text"],)
 
     def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
-        dense = [nn.Dropout(self.dropout), nn.Linear(width, width), nn.Tanh()] if self.hidden else []
-        return {"classifier": nn.Sequential(*dense, nn.Dropout(self.dropout), nn.Linear(width, len(labels)))}
+        return classification.head(width, width, labels, self.hidden, self.dropout)
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
         return np.minimum(lengths.sum(1) + vocabulary.overhead(lengths.shape[1]), max_length)
@@ -74,16 +70,3 @@ class SequenceClassification:
         """logits_BN."""
         inputs = {k: v for k, v in batch.tensors.items() if k != "labels"}
         return model.heads["classifier"](pool(model.hidden(inputs), batch["attention_mask"], self.pool))
-
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.loss_by_row(model, batch)[0]
-
-    def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return one_a_row(F.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="none"))
-
-    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return {"logits": self.logits(model, batch).float()}
-
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
-        predicted = outputs["logits"].argmax(-1)
-        return {"accuracy": metrics.accuracy(predicted, labels), "macro_f1": metrics.macro_f1(predicted, labels)}

@@ -6,21 +6,19 @@ aligned encoder have in common across languages is their differences, so these c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from xlt import metrics
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool, pool
-from xlt.objectives.losses import one_a_row
+from xlt.objectives import classification, sentence_pairs
 from xlt.types import Batch, Rows
-from xlt.vocabulary import Vocabulary, model_inputs
+from xlt.vocabulary import Vocabulary
 
 SIDES = ("first", "second")
 
@@ -48,15 +46,18 @@ class SiameseClassification:
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[dict[str, bool]] = {"accuracy": True, "macro_f1": True}
+    higher_is_better: ClassVar[dict[str, bool]] = classification.HIGHER_IS_BETTER
 
     def __post_init__(self):
         if not self.features or len(set(self.features)) < len(self.features):
             raise ConfigError(
                 f"objective.features: {[f.value for f in self.features]} must be one or more of {', '.join(f.value for f in Feature)}, each once"
             )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"objective.dropout: {self.dropout} is not in [0, 1)")
+        classification.check_dropout(self.dropout)
+
+    loss, loss_by_row = classification.loss, classification.loss_by_row
+    predict, score = classification.predict, classification.score
+    row_length = sentence_pairs.row_length
 
     def texts(self, row: dict) -> tuple[str, ...]:
         if "text_pair" not in row:
@@ -67,29 +68,16 @@ class SiameseClassification:
         return row["text"], row["text_pair"]
 
     def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
-        size = width * len(self.features)
-        dense = [nn.Dropout(self.dropout), nn.Linear(size, width), nn.Tanh()] if self.hidden else []
-        last = nn.Linear(width if self.hidden else size, len(labels))
-        return {"classifier": nn.Sequential(*dense, nn.Dropout(self.dropout), last)}
-
-    def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
-        return np.minimum(lengths + vocabulary.overhead(1), max_length).sum(1)
+        return classification.head(width * len(self.features), width, labels, self.hidden, self.dropout)
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
-        tensors, tokens = {"labels": torch.from_numpy(rows.labels)}, 0
-        for side, segment in zip(SIDES, rows.segments, strict=True):
-            ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in segment])
-            inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages)
-            tensors |= {f"{side}_{name}": value for name, value in inputs.items()}
-            tokens += int(lengths_B.sum())
-        return Batch(tensors, count=len(rows), tokens=tokens, rows=len(rows))
+        batch = sentence_pairs.apart(rows, vocabulary, max_length, SIDES, of_pairs=False)
+        return replace(batch, tensors={"labels": torch.from_numpy(rows.labels), **batch.tensors})
 
     def embed(self, model, batch: Batch, side: str) -> torch.Tensor:
         """vectors_BD of one side."""
-        mask_BL = batch[f"{side}_attention_mask"]
-        own = {k.removeprefix(f"{side}_"): v for k, v in batch.tensors.items() if k.startswith(side)}
-        hidden_BLD = model.hidden(own)
-        vectors_BD = pool(hidden_BLD, mask_BL, self.pool)
+        read = sentence_pairs.one_side(batch, side)
+        vectors_BD = pool(model.hidden(read), read["attention_mask"], self.pool)
         return F.normalize(vectors_BD, dim=-1) * vectors_BD.shape[1] ** 0.5 if self.normalise else vectors_BD
 
     def logits(self, model, batch: Batch) -> torch.Tensor:
@@ -102,16 +90,3 @@ class SiameseClassification:
             Feature.product: u_BD * v_BD,
         }
         return model.heads["classifier"](torch.cat([seen[feature] for feature in self.features], -1))
-
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.loss_by_row(model, batch)[0]
-
-    def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return one_a_row(F.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="none"))
-
-    def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
-        return {"logits": self.logits(model, batch).float()}
-
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
-        predicted = outputs["logits"].argmax(-1)
-        return {"accuracy": metrics.accuracy(predicted, labels), "macro_f1": metrics.macro_f1(predicted, labels)}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from xlt.models.capabilities import positions, require_positions
-from xlt.objectives import prediction
+from xlt.objectives import prediction, sentence_pairs
 from xlt.objectives.masking import Masking
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -28,12 +28,9 @@ class TranslationLM(Masking):
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[dict[str, bool]] = prediction.HIGHER_IS_BETTER
 
-    modules = prediction.no_modules
+    texts, modules = sentence_pairs.texts, sentence_pairs.modules
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
     predict, score = prediction.predict, prediction.score
-
-    def texts(self, row: dict) -> tuple[str, ...]:
-        return row["source"], row["target"]
 
     def require(self, backbone) -> None:
         """ConfigError if positions are to restart and the model has none that could."""

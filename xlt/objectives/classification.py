@@ -1,0 +1,53 @@
+"""What objectives that give a row one of N labels do alike: the head, its loss and its scores. No objective of its own.
+
+They take these functions as their methods; what differs, the features that the head reads, is in each one's `logits(model, batch)`. The head is
+that of RoBERTa's fine-tuning (Liu et al. 2019; dropout, dense, tanh, dropout, projection); without a hidden layer it is a projection only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from xlt import metrics
+from xlt.errors import ConfigError
+from xlt.objectives.losses import one_a_row
+from xlt.types import Batch
+
+HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True}
+
+
+def check_dropout(dropout: float) -> None:
+    """ConfigError if it is no rate."""
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"objective.dropout: {dropout} is not in [0, 1)")
+
+
+def head(size: int, width: int, labels: list[str], hidden: bool, dropout: float) -> dict[str, nn.Module]:
+    """The classifier on features of `size`; its hidden layer, where it has one, has `width`."""
+    dense = [nn.Dropout(dropout), nn.Linear(size, width), nn.Tanh()] if hidden else []
+    last = nn.Linear(width if hidden else size, len(labels))
+    return {"classifier": nn.Sequential(*dense, nn.Dropout(dropout), last)}
+
+
+def loss(self, model, batch: Batch) -> torch.Tensor:
+    """The sum alone."""
+    return self.loss_by_row(model, batch)[0]
+
+
+def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy."""
+    return one_a_row(F.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="none"))
+
+
+def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
+    """logits_BN in fp32."""
+    return {"logits": self.logits(model, batch).float()}
+
+
+def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    """Of the most probable labels."""
+    predicted = outputs["logits"].argmax(-1)
+    return {"accuracy": metrics.accuracy(predicted, labels), "macro_f1": metrics.macro_f1(predicted, labels)}
