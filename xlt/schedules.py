@@ -1,4 +1,4 @@
-"""A number that changes with the updates: a constant, or straight lines between points as XLM writes them, `0:1,100000:0.1`."""
+"""What a weight may be: a number, or one that changes with the updates, a constant or straight lines between points as XLM writes them, `0:1,100000:0.1`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ class Piecewise:
         """The values of updates `steps`, of the same shape."""
         where, values = zip(*self.points, strict=True)
         return np.interp(steps, where, values)
+
+
+def is_weight(value: object) -> bool:
+    """Whether a language can be drawn by it: a finite number of 0 or above."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _number(text: str) -> float:

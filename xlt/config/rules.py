@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from xlt import languages as registry
 from xlt.config import schema
 from xlt.errors import ConfigError
-from xlt.schedules import Piecewise
+from xlt.schedules import Piecewise, is_weight
 
 _POSITIVE = (
     "steps",
@@ -98,7 +97,7 @@ def _weights(train: schema.Train) -> list[str]:
     return problems + [
         f"train.weights.{code}: {weight!r} is not a number of 0 or above; give one"
         for code, weight in weights.items()
-        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf
+        if not is_weight(weight)
     ]
 
 

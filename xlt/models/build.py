@@ -17,7 +17,7 @@ from torch import nn
 
 from xlt.errors import ConfigError, DataError
 from xlt.models import fused
-from xlt.models.capabilities import require_head
+from xlt.models.capabilities import position_table, require_head
 from xlt.models.families import family
 from xlt.models.heads import KINDS
 from xlt.models.inputs import InputEmbeddings, MultilingualInput, input_embeddings
@@ -196,10 +196,9 @@ def _no_head(what: str, auto, objective: str) -> str:
 
 def max_tokens(model: TransferModel) -> int | None:
     """The longest row that the model has positions for; None where it has no such limit."""
-    for name, module in model.backbone.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            # RoBERTa's family counts from pad + 1, and only its positions have a padding index
-            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    table, first = position_table(model.backbone)
+    if table is not None:
+        return table.num_embeddings - first
     return getattr(model.backbone.config, "max_position_embeddings", None)
 
 
@@ -229,6 +228,16 @@ def read_task(init_from: str) -> dict:
             f"model.init_from: {init_from} was not fine-tuned by xlt (no {TASK_FILE} in it); give the run directory of `xlt finetune`"
         )
     return json.loads(path.read_text())
+
+
+def read_labelled_task(init_from: str) -> dict:
+    """The same of a checkpoint whose task has labels. ConfigError for one that was pretrained or aligned only."""
+    task = read_task(init_from)
+    if task.get("labels") is None:
+        raise ConfigError(
+            f"model.init_from: {init_from} was not fine-tuned on a task; give the run directory of `xlt finetune`"
+        )
+    return task
 
 
 def save(model: TransferModel, tokenizer, folder: Path) -> None:

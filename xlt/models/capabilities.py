@@ -94,12 +94,20 @@ def require_positions(backbone) -> None:
             )
 
 
-def positions(backbone, places_BL: torch.Tensor) -> torch.Tensor:
-    """position_ids of tokens at places 0, 1, ... of their sentence: RoBERTa's family counts from pad + 1, and only its positions have a padding index."""
+def position_table(backbone) -> tuple[nn.Embedding | None, int]:
+    """(its table of absolute positions, None if it has no such table; the number of the first position).
+
+    RoBERTa's family counts from pad + 1, and only its positions have a padding index.
+    """
     for name, module in backbone.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            return places_BL + (0 if module.padding_idx is None else module.padding_idx + 1)
-    return places_BL
+            return module, 0 if module.padding_idx is None else module.padding_idx + 1
+    return None, 0
+
+
+def positions(backbone, places_BL: torch.Tensor) -> torch.Tensor:
+    """position_ids of tokens at places 0, 1, ... of their sentence."""
+    return places_BL + position_table(backbone)[1]
 
 
 @contextmanager

@@ -5,7 +5,6 @@ The sum in one update is that of InfoXLM (Chi et al. 2021, section 3), the alter
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from xlt.errors import ConfigError
-from xlt.schedules import Piecewise
+from xlt.schedules import Piecewise, is_weight
 from xlt.types import Batch, loss_function
 
 
@@ -85,7 +84,7 @@ class Part:
         if self.weights is not None and not (
             isinstance(self.weights, dict)
             and self.weights
-            and all(isinstance(code, str) and _is_weight(weight) for code, weight in self.weights.items())
+            and all(isinstance(code, str) and is_weight(weight) for code, weight in self.weights.items())
         ):
             return [f"objective.weights: {self.weights!r} where {{CODE:WEIGHT,...}} is expected; null takes the run's"]
         if self.alpha is None:
@@ -205,7 +204,3 @@ class Mixture:
             return weighs_PS
         turn_S = np.arange(steps) % active_S
         return weighs_PS & (np.cumsum(weighs_PS, 0) - 1 == turn_S)
-
-
-def _is_weight(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

@@ -21,7 +21,7 @@ from xlt.models.build import TransferModel, max_tokens
 from xlt.models.shapes import check_head
 from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory
-from xlt.stages.setup import choose_languages, clean_text, encode_all
+from xlt.stages.setup import changed, choose_languages, clean_text, encode_all
 from xlt.stages.streaming import Feed, is_streamed
 from xlt.training.progress import Screen
 from xlt.types import Batch
@@ -78,11 +78,6 @@ def _settings(part) -> dict[str, Any]:
     own = part.settings
     ways = {name: Sampling(name) for name in ("alpha", "weights") if name in own}
     return {**({"weights": None, "sampling": next(iter(ways.values()))} if ways else {}), **own}
-
-
-def changed(cfg, **values: Any):
-    """A copy of a config with some of its fields replaced."""
-    return type(cfg)(**{**vars(cfg), **values})
 
 
 @contextmanager

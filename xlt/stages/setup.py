@@ -108,6 +108,11 @@ def _canonical(code: str, offered: list[str]) -> str:
     return same[0] if same else wanted
 
 
+def changed(cfg, **values):
+    """A copy of a config with some of its fields replaced."""
+    return type(cfg)(**{**vars(cfg), **values})
+
+
 def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen, part: str = ""):
     """(cfg with the text of `wanted` cleaned by cfg.cleaning, the report); cfg as it was and None where nothing is to be cleaned.
 
@@ -130,7 +135,7 @@ def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen, par
                 f"cleaning: nothing in {code} is left, {most} alone removed {counts['removed'][most]:,} of {counts['rows']:,} rows "
                 f"(examples in {written}); loosen it in cleaning.filters, or leave {code} out"
             )
-    return type(cfg)(**{**vars(cfg), "dataset": dataset}), found
+    return changed(cfg, dataset=dataset), found
 
 
 def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:

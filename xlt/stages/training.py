@@ -13,14 +13,13 @@ from xlt.data.plan import Plan
 from xlt.data.sampling import share_table
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
-from xlt.models.build import TransferModel, build, read_task, save
+from xlt.models.build import TransferModel, build, read_labelled_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.drawing import micro_batches, shares_of, title_of
 from xlt.stages.parts import (
     LearnedPart,
     blamed,
     by_dataset,
-    changed,
     check_fit,
     configs,
     mean_score,
@@ -29,7 +28,7 @@ from xlt.stages.parts import (
     refuse_splitting,
     show,
 )
-from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
+from xlt.stages.setup import accelerator_of, changed, data_lineage, tokenizer_of
 from xlt.stages.streaming import Feed, lineage, open_feed
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
@@ -220,11 +219,7 @@ def continue_task(cfg, tokenizer, languages: list[str]) -> TransferModel:
             f"model.init_from: {name} continues a fine-tuned model; give the run directory of `xlt finetune`, for example "
             "model.init_from=runs/main/finetune"
         )
-    task = read_task(cfg.model.init_from)
-    if task.get("labels") is None:
-        raise ConfigError(
-            f"model.init_from: {cfg.model.init_from} was not fine-tuned on a task, which {name} continues; give the run directory of `xlt finetune`"
-        )
+    task = read_labelled_task(cfg.model.init_from)
     classifier = build_node(task["objective"], "objective")
     if not hasattr(classifier, "logits"):
         raise ConfigError(f"model.init_from: {cfg.model.init_from} is no classifier, which {name} continues; give one")

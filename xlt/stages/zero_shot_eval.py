@@ -13,7 +13,7 @@ from xlt.config.build import build_node
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
 from xlt.evaluation.transfer import transfer
-from xlt.models.build import build, read_task
+from xlt.models.build import build, read_labelled_task
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -28,11 +28,7 @@ def run(cfg) -> float:
         raise ConfigError(
             "model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune"
         )
-    task = read_task(cfg.model.init_from)
-    if task.get("labels") is None:
-        raise ConfigError(
-            f"model.init_from: {cfg.model.init_from} was not fine-tuned on a task; give the run directory of `xlt finetune`"
-        )
+    task = read_labelled_task(cfg.model.init_from)
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     objective, labels = build_node(task["objective"], "objective"), task["labels"]
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)

@@ -32,6 +32,14 @@ def chunks(rows: Iterable[dict]) -> Iterator[list[dict]]:
         yield chunk
 
 
+def changed(filters: Iterable[Any], text: str, language: str) -> str:
+    """The text as those of the filters that change texts leave it."""
+    for f in filters:
+        if f.changes:
+            text = f.apply(text, language)
+    return text
+
+
 class Judging:
     """One cleaning under way. A verdict is a byte: the number, from 1, of the filter that removed a row, or 0.
 
@@ -144,10 +152,7 @@ class Judging:
                 start += len(chunk)
 
     def _changed(self, text: str, language: str, upto: int) -> str:
-        for f, judge in zip(self._filters[:upto], self._judges, strict=False):
-            if f.changes:
-                text = judge(text, language)
-        return text
+        return changed(self._filters[:upto], text, language)
 
     def _count(self, k: int, language: str, text: str) -> None:
         counts, name = self._counts[language], self._names[k]

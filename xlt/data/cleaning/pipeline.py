@@ -15,6 +15,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from xlt import files
 from xlt.data.cleaning.held_out import HeldOut, held_out
-from xlt.data.cleaning.judging import Judging, chunks
+from xlt.data.cleaning.judging import Judging, changed, chunks
 from xlt.errors import ConfigError, DataError
 from xlt.types import Dataset
 
@@ -58,7 +59,7 @@ class Cleaning:
         if problems:
             raise ConfigError(problems)
 
-    @property
+    @cached_property
     def working(self) -> list[Any]:
         """Filters that are not off."""
         return [f for f in self.filters if not getattr(f, "off", False)]
@@ -164,10 +165,7 @@ class CleanText:
                         yield row | {"text": self._changed(row["text"], language)}
 
     def _changed(self, text: str, language: str) -> str:
-        for f in self.cleaning.working:
-            if f.changes:
-                text = f.apply(text, language)
-        return text
+        return changed(self.cleaning.working, text, language)
 
 
 def _hash(value: Any) -> str:
