@@ -22,8 +22,8 @@ from xlt.objectives.mixture import Mixture, Part, Updates
 from xlt.objectives.optimal_transport import OptimalTransport
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import finetune, pretrain, zero_shot_eval
+from xlt.stages.feeding import batches_of, draw, make_plan
 from xlt.stages.parts import read, refuse_splitting
-from xlt.stages.training import batches_of, draw, make_plan
 from xlt.tokenization.load import Pretrained
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Pace, Progress, fit

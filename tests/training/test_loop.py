@@ -16,8 +16,9 @@ from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import align
+from xlt.stages.feeding import batches_of, make_plan
+from xlt.stages.scoring import score
 from xlt.stages.setup import encode_all
-from xlt.stages.training import batches_of, make_plan, score
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit
 from xlt.training.optimizer import LearningRate, adamw

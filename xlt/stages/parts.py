@@ -5,13 +5,10 @@ An ordinary run has one part without a name. A mixture's parts are runs of their
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from xlt.config.schema import Sampling
 from xlt.data.encode import Table
@@ -22,9 +19,8 @@ from xlt.models.shapes import check_head
 from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory
 from xlt.stages.setup import changed, choose_languages, clean_text, encode_all
-from xlt.stages.streaming import Feed, is_streamed
+from xlt.stages.streaming import is_streamed
 from xlt.training.progress import Screen
-from xlt.types import Batch
 from xlt.vocabulary import Vocabulary
 
 
@@ -157,36 +153,6 @@ def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
         )
 
 
-def mixed(mixture: Mixture, draws_PS: np.ndarray, feeds: dict[str, Feed]) -> Feed:
-    """The batches of all parts that take part in an update, each with its part's name and weight.
-
-    draws_PS: who takes part. A part's n-th update, whichever of the run's it is, has the n-th batch of its own stream.
-    """
-    before_PS = np.pad(np.cumsum(draws_PS, 1), ((0, 0), (1, 0)))  # also at the run's end
-
-    def joined(step: int) -> list[Batch]:
-        return [
-            replace(batch, part=name, weight=part.schedule(step))
-            for i, (name, part) in enumerate(mixture.parts.items())
-            if draws_PS[i, step]
-            for batch in feeds[name].batches(int(before_PS[i, step]))
-        ]
-
-    def position(step: int) -> dict:
-        places = {name: feeds[name].position(int(before_PS[i, step])) for i, name in enumerate(mixture.parts)}
-        return {name: place for name, place in places.items() if place}
-
-    def seek(places: dict) -> None:
-        for name, place in places.items():
-            feeds[name].seek(place)
-
-    def close() -> None:
-        for feed in feeds.values():
-            feed.close()
-
-    return Feed(draws_PS.shape[1], [], joined, position, seek, close)
-
-
 def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
     """ConfigError for rows longer than the model has positions, and for a layer that it has not."""
     longest, layers = max_tokens(model), model.backbone.config.num_hidden_layers
@@ -207,21 +173,9 @@ def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
             )
 
 
-def mean_score(figures: dict[str, dict[str, float]], metric: str) -> float:
-    """The mean over languages; NaN where nothing was scored by it."""
-    return float(np.mean(list(figures[metric].values()))) if metric in figures else math.nan
-
-
 def by_dataset(parts: list[LearnedPart], facts: Callable[[LearnedPart], dict]) -> dict[str, dict]:
     """{data set: facts of all parts that read it}."""
     found: dict[str, dict] = {}
     for part in parts:
         found.setdefault(part.cfg.dataset.name, {}).update(facts(part))
     return found
-
-
-def show(screen: Screen, figures: dict[str, dict[str, float]]) -> None:
-    """Dev scores of a mixture, a language or pair a line."""
-    languages = sorted({code for by in figures.values() for code in by})
-    lines = [[code, *(f"{by[code]:.4f}" if code in by else "" for by in figures.values())] for code in languages]
-    screen.table("dev, by part", ["language", *figures], lines)

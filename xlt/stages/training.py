@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from xlt import files
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
-from xlt.data.encode import Table, gather
-from xlt.data.plan import Plan
-from xlt.data.sampling import share_table
+from xlt.data.encode import Table
 from xlt.errors import ConfigError
-from xlt.evaluation.loop import predict
 from xlt.models.build import TransferModel, build, read_labelled_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.drawing import micro_batches, shares_of, title_of
-from xlt.stages.parts import (
-    LearnedPart,
-    blamed,
-    by_dataset,
-    check_fit,
-    configs,
-    mean_score,
-    mixed,
-    read,
-    refuse_splitting,
-    show,
-)
-from xlt.stages.setup import accelerator_of, changed, data_lineage, tokenizer_of
-from xlt.stages.streaming import Feed, lineage, open_feed
+from xlt.stages.drawing import title_of
+from xlt.stages.feeding import draw
+from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
+from xlt.stages.scoring import mean_score, score_parts, show
+from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
+from xlt.stages.streaming import lineage
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
-from xlt.types import Batch
-from xlt.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -172,32 +157,6 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     return mean_score(figures, objective.metric)
 
 
-def draw(cfg, parts: list[LearnedPart], labels: list[str] | None, tokenizer) -> tuple[Feed, dict[str, list]]:
-    """(what the loop is fed with, {part: sampling table})."""
-
-    def fed(part: LearnedPart, cfg) -> Feed:
-        known = labels if part is parts[0] else None
-        with blamed(part.name):
-            if part.streamed:
-                return open_feed(cfg, part.vocabulary, tokenizer, part.languages)
-            plan, steps, table = make_plan(cfg, cfg.objective, part.vocabulary, part.tables)
-        return Feed(steps, table, batches_of(plan, part.tables, known, cfg.objective, part.vocabulary, cfg))
-
-    main = parts[0]
-    if not main.name:
-        feed = fed(main, main.cfg)
-        return feed, {main.name: feed.table}
-    steps = cfg.train.steps
-    if cfg.train.epochs is not None:  # passes over the main part's rows
-        steps = fed(main, main.cfg).steps * cfg.objective.turns
-    draws_PS = cfg.objective.takes_part(steps)
-    feeds = {}
-    for part, draws_S in zip(parts, draws_PS, strict=True):
-        updates = changed(part.cfg.train, steps=int(draws_S.sum()), epochs=None)
-        feeds[part.name] = fed(part, changed(part.cfg, train=updates))
-    return mixed(cfg.objective, draws_PS, feeds), {name: feed.table for name, feed in feeds.items()}
-
-
 def lineage_of(part: LearnedPart) -> dict[str, str]:
     """What identifies the rows of a part, for the manifest."""
     dataset, view = part.cfg.dataset, part.cfg.objective.view
@@ -249,82 +208,6 @@ def label_names(cfg, tables: dict[str, Table]) -> list[str]:
             f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no label; map dataset.columns.label to the column that holds it"
         )
     return sorted({name for table in tables.values() for name in table.labels})
-
-
-def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
-    """(plan, updates, sampling table) for the training rows."""
-    settings = cfg.train
-    lengths = {
-        language: objective.row_length(t.lengths, vocabulary, settings.max_length) for language, t in tables.items()
-    }
-    rows = {language: len(t) for language, t in tables.items()}
-    tokens = {language: int(n.sum()) for language, n in lengths.items()}
-    plan = Plan(
-        list(lengths.values()),
-        shares_of(settings, rows, tokens),
-        cfg.seed,
-        settings.window,
-        settings.batch_size,
-        settings.batch_tokens,
-    )
-    steps = settings.steps
-    if settings.epochs is not None:
-        steps = plan.counts.steps(settings.epochs * sum(rows.values()))
-    shares = dict(zip(rows, plan.counts.expected(steps), strict=True))
-    return plan, steps, share_table(rows, tokens, shares, plan.counts.rows(steps))
-
-
-def batches_of(
-    plan: Plan, tables: dict[str, Table], labels: list[str] | None, objective, vocabulary: Vocabulary, cfg
-) -> Callable[[int], list[Batch]]:
-    """step -> the micro-batches of that update."""
-    streams = list(tables.values())
-    gold = None if labels is None else [t.labels_as(labels) for t in streams]
-    size = cfg.hardware.micro_batch_size
-
-    def batches(step: int) -> list[Batch]:
-        draw = plan.batch(step)
-        rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, gold)
-        return micro_batches(objective, rows, size, vocabulary, cfg.train.max_length)
-
-    return batches
-
-
-def score(
-    model,
-    objective,
-    tables: dict[str, Table],
-    labels: list[str] | None,
-    vocabulary: Vocabulary,
-    cfg,
-    accelerator,
-    rows: int | None,
-) -> dict[str, dict[str, float]]:
-    """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
-    figures: dict[str, dict[str, float]] = {}
-    kept = {}
-    for language, table in tables.items():
-        gold = None if labels is None else table.labels_as(labels)
-        outputs = predict(
-            model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows
-        )
-        for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
-            figures.setdefault(metric, {})[language] = value
-        if hasattr(objective, "compare"):
-            kept[language] = outputs
-    return {**figures, **objective.compare(kept)} if kept else figures
-
-
-def score_parts(
-    model, parts: list[LearnedPart], labels: list[str] | None, accelerator, rows: int | None
-) -> dict[str, dict[str, float]]:
-    """The scores of each part on its own dev data, by the names they have in the log."""
-    figures = {}
-    for part in parts:
-        known = labels if part is parts[0] else None
-        found = score(model, part.cfg.objective, part.dev, known, part.vocabulary, part.cfg, accelerator, rows)
-        figures |= {part.named(metric): by for metric, by in found.items()}
-    return figures
 
 
 def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progress:

@@ -1,0 +1,62 @@
+"""Scores of a run on its dev data, by part and language: what chooses a checkpoint and what metrics.json holds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from xlt.data.encode import Table
+from xlt.evaluation.loop import predict
+from xlt.stages.parts import LearnedPart
+from xlt.training.progress import Screen
+from xlt.vocabulary import Vocabulary
+
+
+def score_parts(
+    model, parts: list[LearnedPart], labels: list[str] | None, accelerator, rows: int | None
+) -> dict[str, dict[str, float]]:
+    """The scores of each part on its own dev data, by the names they have in the log."""
+    figures = {}
+    for part in parts:
+        known = labels if part is parts[0] else None
+        found = score(model, part.cfg.objective, part.dev, known, part.vocabulary, part.cfg, accelerator, rows)
+        figures |= {part.named(metric): by for metric, by in found.items()}
+    return figures
+
+
+def score(
+    model,
+    objective,
+    tables: dict[str, Table],
+    labels: list[str] | None,
+    vocabulary: Vocabulary,
+    cfg,
+    accelerator,
+    rows: int | None,
+) -> dict[str, dict[str, float]]:
+    """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
+    figures: dict[str, dict[str, float]] = {}
+    kept = {}
+    for language, table in tables.items():
+        gold = None if labels is None else table.labels_as(labels)
+        outputs = predict(
+            model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows
+        )
+        for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
+            figures.setdefault(metric, {})[language] = value
+        if hasattr(objective, "compare"):
+            kept[language] = outputs
+    return {**figures, **objective.compare(kept)} if kept else figures
+
+
+def mean_score(figures: dict[str, dict[str, float]], metric: str) -> float:
+    """The mean over languages; NaN where nothing was scored by it."""
+    return float(np.mean(list(figures[metric].values()))) if metric in figures else math.nan
+
+
+def show(screen: Screen, figures: dict[str, dict[str, float]]) -> None:
+    """Dev scores of a mixture, a language or pair a line."""
+    languages = sorted({code for by in figures.values() for code in by})
+    lines = [[code, *(f"{by[code]:.4f}" if code in by else "" for by in figures.values())] for code in languages]
+    screen.table("dev, by part", ["language", *figures], lines)
