@@ -19,6 +19,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def forks():
+    """run([stage, ...], file): the exit code of a command in a child of a process that has imported everything (see `tests.faults`)."""
+    from tests.faults import Forks
+
+    with Forks() as process:
+        yield process
+
+
 @pytest.fixture
 def shell(monkeypatch, capsys, tmp_path):
     """shell("finetune", "seed=2") -> code, out, err lines of that command, run in this process in an empty folder with a cache of its own."""

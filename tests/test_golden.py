@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests import corpus
-from tests.faults import Forks
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMON = ["model=tiny", "hardware=debug", "train.steps=20", "train.log_every=1", "train.window=4", "train.max_length=24", "train.eval_every=0"]  # fmt: skip
@@ -27,12 +26,6 @@ def place(tmp_path_factory):
     corpus.write_parallel(folder / "parallel")
     corpus.write_tokenizer(folder / "tokenizer")
     return folder
-
-
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as process:
-        yield process
 
 
 STAGES = {

@@ -9,13 +9,8 @@ from types import SimpleNamespace
 import tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from tests.shipped import shipped
 from xlt.config import schema
-from xlt.objectives.masked_lm import MaskedLM
-from xlt.objectives.masking import Unit
-
-MASKING = dict(
-    mask_rate=0.15, mask_share=0.8, random_share=0.1, unit=Unit.token, span_p=0.2, span_longest=10, frequency_power=0.0
-)
 
 
 class Toy:
@@ -95,4 +90,4 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
 
 def masked_lm(**changes):
     """MaskedLM as in conf/objective/masked_lm.yaml, with changes."""
-    return MaskedLM(**{**MASKING, **changes})
+    return shipped("masked_lm", **changes)

@@ -5,7 +5,8 @@ import torch
 import transformers
 
 from tests.language_models import ALL, BERT, backbone
-from tests.toy import MASKING, masked_lm, word_tokenizer
+from tests.shipped import shipped
+from tests.toy import masked_lm, word_tokenizer
 from xlt.errors import ConfigError
 from xlt.models.build import Pretrained, build
 from xlt.models.capabilities import require_decoder, require_head, require_positions
@@ -13,7 +14,6 @@ from xlt.models.heads import KINDS, lm_losses
 from xlt.objectives.causal_lm import CausalLM
 from xlt.objectives.denoising import Denoising
 from xlt.objectives.text_noise import WordNoise
-from xlt.objectives.translation_lm import TranslationLM
 
 WORDS = ["a", "b", *(f"w{i}" for i in range(50))]
 SIZE = len(WORDS) + 5
@@ -127,7 +127,7 @@ def test_positions_that_are_not_there_or_do_not_matter(tmp_path, tokenizer):
     )
     transformers.DebertaV2ForMaskedLM(config).save_pretrained(tmp_path)
     for restart, head in ((True, "masked-lm"), (False, "masked-lm")):
-        objective = TranslationLM(**MASKING, restart_positions=restart)
+        objective = shipped("translation_lm", restart_positions=restart)
         if restart:
             with pytest.raises(ConfigError, match="takes positions and ignores them, so they cannot restart"):
                 build(Pretrained(init_from=str(tmp_path)), head, objective, None, tokenizer, seed=1)

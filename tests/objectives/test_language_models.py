@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.language_models import ALL, backbone
-from tests.toy import MASKING, masked_lm, word_tokenizer
+from tests.shipped import shipped
+from tests.toy import masked_lm, word_tokenizer
 from xlt import noise
 from xlt.errors import ConfigError
 from xlt.models.build import TransferModel
@@ -15,7 +16,6 @@ from xlt.objectives.causal_lm import CausalLM
 from xlt.objectives.denoising import Denoising
 from xlt.objectives.masking import Unit
 from xlt.objectives.text_noise import TextInfilling, WordNoise
-from xlt.objectives.translation_lm import TranslationLM
 from xlt.types import Rows
 from xlt.vocabulary import Vocabulary
 
@@ -27,8 +27,8 @@ OBJECTIVES = {
     "word": masked_lm(unit=Unit.word),
     "span": masked_lm(unit=Unit.span),
     "rare": masked_lm(frequency_power=0.5),
-    "translation_lm": TranslationLM(**MASKING, restart_positions=True),
-    "translation_lm_on": TranslationLM(**{**MASKING, "unit": Unit.span}, restart_positions=False),
+    "translation_lm": shipped("translation_lm", restart_positions=True),
+    "translation_lm_on": shipped("translation_lm", unit=Unit.span, restart_positions=False),
     "causal_lm": CausalLM(predict_end=True),
     "denoising": Denoising(noise=INFILLING, language_tokens=False),
     "word_denoising": Denoising(noise=WordNoise(shuffle=3, dropout=0.1, blank=0.1), language_tokens=False),

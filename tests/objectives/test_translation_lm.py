@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from tests.language_models import backbone
-from tests.toy import MASKING, word_tokenizer
+from tests.shipped import shipped
+from tests.toy import word_tokenizer
 from xlt import noise
 from xlt.models.build import TransferModel
 from xlt.objectives.masking import Unit
-from xlt.objectives.translation_lm import TranslationLM
 from xlt.types import Rows
 from xlt.vocabulary import Vocabulary
 
 WORDS = ["a", "b", *(f"w{i}" for i in range(50))]
 SIZE = len(WORDS) + 5
-RESTART, GO_ON = (TranslationLM(**MASKING, restart_positions=restart) for restart in (True, False))
+RESTART, GO_ON = (shipped("translation_lm", restart_positions=restart) for restart in (True, False))
 ROWS = Rows(
     [[np.arange(10, 14), np.arange(20, 22)], [np.arange(30, 35), np.arange(40, 48)]],
     None,
@@ -64,7 +64,7 @@ def test_both_texts_are_masked_and_no_span_crosses():
     keys = noise.combine(noise.key("both"), np.arange(n))
     rows = Rows([[np.full(10, 8)] * n, [np.full(20, 9)] * n], None, keys, ["en-de"] * n)
     for unit in Unit:
-        batch = TranslationLM(**{**MASKING, "unit": unit}, restart_positions=False).collate(rows, vocabulary, 64)
+        batch = shipped("translation_lm", unit=unit, restart_positions=False).collate(rows, vocabulary, 64)
         targets = batch["targets"].numpy()
         assert (targets == 8).sum() / n == pytest.approx(1.5, abs=0.08)
         assert (targets == 9).sum() / n == pytest.approx(3.0, abs=0.12)

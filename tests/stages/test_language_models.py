@@ -5,15 +5,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from tests.language_models import save
+from tests.shipped import shipped
 from tests.stages.test_training import SignalAt, equal, figures, sentence, weights
-from tests.toy import MASKING, Toy, masked_lm, stage_config, word_tokenizer
+from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt.errors import ConfigError, Interrupted
 from xlt.models.build import Pretrained
 from xlt.objectives.causal_lm import CausalLM
 from xlt.objectives.denoising import Denoising
 from xlt.objectives.masking import Unit
 from xlt.objectives.text_noise import TextInfilling, WordNoise
-from xlt.objectives.translation_lm import TranslationLM
 from xlt.stages import pretrain
 from xlt.tokenization.load import Pretrained as PretrainedTokenizer
 
@@ -22,7 +22,7 @@ INFILLING = TextInfilling(rate=0.35, mean_span=3.5, permute_sentences=True)
 CASES = {
     "span": (masked_lm(unit=Unit.span), "masked-lm", "xlm-roberta"),
     "rare": (masked_lm(frequency_power=0.5), "masked-lm", "modernbert"),
-    "translation_lm": (TranslationLM(**MASKING, restart_positions=True), "masked-lm", "bert"),
+    "translation_lm": (shipped("translation_lm", restart_positions=True), "masked-lm", "bert"),
     "causal_lm": (CausalLM(predict_end=True), "causal-lm", "gpt2"),
     "causal_lm_llama": (CausalLM(predict_end=True), "causal-lm", "llama"),
     "denoising": (Denoising(noise=INFILLING, language_tokens=True), "seq2seq-lm", "mbart"),

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests import corpus
-from tests.faults import Forks
 from tests.toy import Toy, stage_config, word_tokenizer
 from xlt.config import schema
 from xlt.errors import ConfigError
@@ -23,12 +22,6 @@ def place(tmp_path_factory):
     corpus.write_parallel(folder / "parallel")
     corpus.write_tokenizer(folder / "tokenizer")
     return folder
-
-
-@pytest.fixture(scope="module")
-def forks():
-    with Forks() as process:
-        yield process
 
 
 def run(forks, place, name, *arguments):
