@@ -1,4 +1,4 @@
-"""xlt align: a shared space, trained on parallel sentences (an encoder) or solved from a dictionary (a mapping of word vectors)."""
+"""xlt align: a shared space, trained on parallel sentences (an encoder), or solved from them (embeddings) or from a dictionary (a mapping of word vectors)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from xlt import files, languages, signals
 from xlt.alignment.vectors import StaticVectors, learn_vectors, read_vec, write_vec
 from xlt.errors import ConfigError
 from xlt.run import RunDirectory, peak_memory
+from xlt.stages import embedding
 from xlt.stages.setup import choose_languages
 from xlt.stages.training import Recipe, train
 from xlt.training.progress import Screen
@@ -18,6 +19,8 @@ def run(cfg) -> float:
     """Align cfg.languages.train (languages or pairs; null: all pairs of the data set); returns the mean of the objective's metric."""
     if hasattr(cfg.objective, "solve"):
         return solve(cfg)
+    if hasattr(cfg.objective, "embed"):
+        return embedding.run(cfg)
     return train(cfg, Recipe(cfg.languages.train, "languages.train", choose=False))
 
 

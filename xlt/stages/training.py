@@ -20,7 +20,7 @@ from xlt.stages.streaming import lineage
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
-from xlt.training.optimizer import LearningRate, adamw
+from xlt.training.optimizer import LearningRate, adamw, freeze
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
 
@@ -84,7 +84,10 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
     parts = [part.read_by(model) for part in parts]
     feed, sampling = draw(cfg, parts, labels, tokenizer)
+    frozen = freeze(model, settings.freeze)
     announce(screen, cfg, model, sampling, feed.steps)
+    if frozen:
+        screen.say(f"{frozen:,} parameters are frozen")
     check_fit(cfg, parts, model)
 
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from xlt.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,22 @@ class LearningRate:
         if self.schedule == "inverse_sqrt":
             return self.peak * math.sqrt(max(self.warmup, 1) / (step + 1))
         return self.peak
+
+
+def freeze(model: nn.Module, patterns: list[str]) -> int:
+    """Parameters whose names match a shell pattern learn no more; returns how many numbers that are. ConfigError if a pattern matches none,
+    or if nothing is left to learn."""
+    named = dict(model.named_parameters())
+    for pattern in patterns:
+        if not (found := fnmatch.filter(named, pattern)):
+            raise ConfigError(
+                f"train.freeze: no parameter is called like {pattern!r}; names begin as {', '.join(list(named)[:3])}, and * stands for any part"
+            )
+        for name in found:
+            named[name].requires_grad_(False)
+    if not any(p.requires_grad for p in named.values()):
+        raise ConfigError(f"train.freeze: {patterns} leave no parameter to learn; name fewer")
+    return sum(p.numel() for p in named.values() if not p.requires_grad)
 
 
 def adamw(model: nn.Module, betas: tuple[float, float], epsilon: float, weight_decay: float) -> torch.optim.AdamW:

@@ -1,0 +1,72 @@
+"""Embeddings shared by many languages, solved from parallel text (see `xlt.alignment.latent_semantics`): an encoder without layers, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from xlt import languages
+from xlt.alignment.latent_semantics import Occurrences, latent_semantics
+from xlt.data.encode import Table
+from xlt.errors import ConfigError
+from xlt.models.pooling import Pool
+from xlt.objectives import sentence_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSemantics:
+    """iterations: of subspace iteration, after the first product with the matrix. The vectors' width is the model's."""
+
+    iterations: int
+
+    kind: ClassVar[str] = "solver"
+    view: ClassVar[str] = "parallel"
+    head: ClassVar[str] = "encoder"
+    pool: ClassVar[Pool] = Pool.mean
+    layer: ClassVar[int | None] = None
+    metric: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[dict[str, bool]] = sentence_pairs.RETRIEVAL
+
+    def __post_init__(self):
+        if self.iterations < 0:
+            raise ConfigError(f"objective.iterations: {self.iterations} is below 0; 2 is usual")
+
+    texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
+    collate, predict, score = sentence_pairs.collate, sentence_pairs.predict, sentence_pairs.score
+
+    def embed(self, tables: dict[str, Table], size: int, width: int, seed: int) -> torch.Tensor:
+        """vectors_VD of the `size` ids of a vocabulary, from the parallel tables of pairs."""
+        return latent_semantics(occurrences(tables), size, width, self.iterations, seed)
+
+
+def occurrences(tables: dict[str, Table]) -> Occurrences:
+    """Of all ids in all sentences. Rows of several pairs that share a sentence in one language are translations of each other."""
+    known: dict[tuple[str, bytes], int] = {}
+    codes: dict[str, int] = {}
+    found: set[tuple[str, int]] = set()
+    triples = []
+    count = 0
+    for pair, table in tables.items():
+        sides = languages.pair(pair)
+        for row in range(len(table)):
+            texts = [table.segment(row, i) for i in range(2)]
+            keys = [(code, ids.tobytes()) for code, ids in zip(sides, texts, strict=True)]
+            sentence = next((known[key] for key in keys if key in known), None)
+            if sentence is None:
+                sentence, count = count, count + 1
+            for key, ids in zip(keys, texts, strict=True):
+                known.setdefault(key, sentence)
+                if (key[0], sentence) not in found:  # one translation into a language is enough
+                    found.add((key[0], sentence))
+                    words = np.unique(ids).astype(np.int64)
+                    triples.append(
+                        (
+                            words,
+                            np.full(len(words), sentence),
+                            np.full(len(words), codes.setdefault(key[0], len(codes))),
+                        )
+                    )
+    return Occurrences(*(torch.from_numpy(np.concatenate(column)) for column in zip(*triples, strict=True)))
