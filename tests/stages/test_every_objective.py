@@ -101,7 +101,9 @@ def _write_pairs(folder: Path) -> None:
         lines = ["premise\thypothesis\tlabel"]
         for i, row in enumerate(rows):
             # every other one has a partner of its own topic, so that there are both labels
-            other = next(r for r in rows[i + 1 :] + rows if (r["label"] == row["label"]) == bool(i % 2) and r is not row)
+            other = next(
+                r for r in rows[i + 1 :] + rows if (r["label"] == row["label"]) == bool(i % 2) and r is not row
+            )
             lines.append(f"{row['text']}\t{other['text']}\t{'same' if i % 2 else 'other'}")
         (folder / "en").mkdir(parents=True, exist_ok=True)
         (folder / "en" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -128,7 +130,9 @@ def model_of(bench, objective, model: str, dropout: bool) -> list[str]:
     if classifier not in bench.commands:
         bench.commands[classifier] = ["finetune", *DEMO, "languages.source=[en]", *shape, *pace(bench, "train.steps=4"),
                                       *([] if dropout else ["objective.dropout=0"])]  # fmt: skip
-        assert test_resume.run(bench, classifier, "made") == 0, (bench.folder / "made" / f"{classifier}.txt").read_text()
+        assert test_resume.run(bench, classifier, "made") == 0, (
+            bench.folder / "made" / f"{classifier}.txt"
+        ).read_text()
     return [*shape, f"model.init_from={bench.folder / 'made' / classifier / 'finetune'}"]
 
 
@@ -175,9 +179,8 @@ def test_killed_three_times_it_ends_in_the_same_bits(bench, name, model):
     for file in ("weights.safetensors", "optimizer.safetensors"):
         assert (whole / file).read_bytes() == (thrice / file).read_bytes(), file
     states = [json.loads((folder / "state.json").read_text()) for folder in (whole, thrice)]
-    assert [{k: v for k, v in state.items() if k not in TIMINGS} for state in states][0] == {
-        k: v for k, v in states[1].items() if k not in TIMINGS
-    }
+    first, second = ({k: v for k, v in state.items() if k not in TIMINGS} for state in states)
+    assert first == second
 
 
 @pytest.mark.slow
