@@ -7,6 +7,7 @@ Knows no tokenizer and no model.
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -46,11 +47,8 @@ def latent_semantics(seen: Occurrences, size: int, width: int, iterations: int, 
         seen.words, seen.languages, weight(seen.words, seen.sentences) / length[seen.languages], (size, number)
     )
 
-    left, right = (
-        [m.to_sparse_csr() for m in (matrix, means)],
-        [m.t().coalesce().to_sparse_csr() for m in (matrix, means)],
-    )
-    present, absent = has.to_sparse_csr(), has.t().coalesce().to_sparse_csr()
+    left, right = zip(*(_both_ways(m) for m in (matrix, means)), strict=True)
+    present, absent = _both_ways(has)
 
     def forward(x_SK: torch.Tensor) -> torch.Tensor:
         return left[0] @ x_SK - left[1] @ (present @ x_SK)
@@ -75,3 +73,10 @@ def latent_semantics(seen: Occurrences, size: int, width: int, iterations: int, 
 
 def _sparse(rows: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     return torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape, check_invariants=False).coalesce()
+
+
+def _both_ways(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The matrix and its transpose by rows, which multiply several times faster than coordinates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr()
