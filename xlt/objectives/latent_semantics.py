@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from xlt import languages
 from xlt.alignment.latent_semantics import Occurrences, latent_semantics
-from xlt.data.encode import Table
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
 from xlt.objectives import sentence_pairs
@@ -37,12 +36,12 @@ class LatentSemantics:
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, predict, score = sentence_pairs.collate, sentence_pairs.predict, sentence_pairs.score
 
-    def embed(self, tables: dict[str, Table], size: int, width: int, seed: int) -> torch.Tensor:
-        """vectors_VD of the `size` ids of a vocabulary, from the parallel tables of pairs."""
+    def embed(self, tables: dict[str, Any], size: int, width: int, seed: int) -> torch.Tensor:
+        """vectors_VD of the `size` ids of a vocabulary, from the encoded parallel tables of pairs (`xlt.data.encode.Table`)."""
         return latent_semantics(occurrences(tables), size, width, self.iterations, seed)
 
 
-def occurrences(tables: dict[str, Table]) -> Occurrences:
+def occurrences(tables: dict[str, Any]) -> Occurrences:
     """Of all ids in all sentences. Rows of several pairs that share a sentence in one language are translations of each other."""
     known: dict[tuple[str, bytes], int] = {}
     codes: dict[str, int] = {}
