@@ -1,4 +1,7 @@
-"""xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of."""
+"""xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of.
+
+With objective=NAME, any model is scored by that objective, which reads no labels: sentence retrieval of a pretrained encoder, for example.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ import numpy as np
 
 from xlt import files
 from xlt.config.build import build_node
+from xlt.config.rules import VIEWS
 from xlt.errors import ConfigError
 from xlt.evaluation.loop import predict
 from xlt.evaluation.transfer import transfer
-from xlt.models.build import build, read_labelled_task
+from xlt.models.build import TASK_FILE, build, read_labelled_task, read_task
+from xlt.models.shapes import locate
+from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -28,9 +34,9 @@ def run(cfg) -> float:
         raise ConfigError(
             "model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune"
         )
-    task = read_labelled_task(cfg.model.init_from)
+    task = task_of(cfg)
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
-    objective, labels = build_node(task["objective"], "objective"), task["labels"]
+    objective, labels = cfg.objective or build_node(task["objective"], "objective"), task["labels"]
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
     vocabulary = Vocabulary.of(tokenizer)
 
@@ -47,10 +53,10 @@ def run(cfg) -> float:
         }
     )
     gold = {
-        language: table.labels_as(labels) for language, table in tables.items()
+        language: None if labels is None else table.labels_as(labels) for language, table in tables.items()
     }  # an unknown label stops the run before it computes
 
-    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=True)
+    model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
     vocabulary = vocabulary.read_by(model, wanted)
     model = accelerator.prepare_model(model, evaluation_mode=True)
     started, figures = time.monotonic(), {}
@@ -68,7 +74,8 @@ def run(cfg) -> float:
             )
             for metric, value in objective.score(outputs, gold[language]).items():
                 figures.setdefault(metric, {})[language] = value
-            write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
+            if labels is not None:
+                write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
             screen.advance(done)
     seconds = time.monotonic() - started
 
@@ -78,7 +85,7 @@ def run(cfg) -> float:
     accelerator.end_training()
     directory.finish(
         {
-            "selection": "source-dev",
+            **({} if labels is None else {"selection": "source-dev"}),
             "split": "test",
             "results": {cfg.dataset.name: figures},
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
@@ -92,9 +99,24 @@ def run(cfg) -> float:
             },
         }
     )
-    screen.say(f"{directory.path}: done; predictions in {directory.path / 'predictions'}")
+    screen.say(f"{directory.path}: done" + (f"; predictions in {directory.path / 'predictions'}" if labels else ""))
     main = summaries[objective.metric]
     return main["target_mean"] if main else float(np.mean(list(figures[objective.metric].values())))
+
+
+def task_of(cfg) -> dict:
+    """What the checkpoint was fine-tuned for; with cfg.objective, that objective on as many tokens a row as the checkpoint was trained with."""
+    if cfg.objective is None:
+        return read_labelled_task(cfg.model.init_from)
+    if isinstance(cfg.objective, Mixture):
+        raise ConfigError("objective: a mixture has a score for each part; give one of them, such as objective=contrastive")
+    if cfg.objective.view in VIEWS["finetune"]:
+        raise ConfigError(
+            f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
+        )
+    trained = Path(locate(cfg.model.init_from)) / TASK_FILE
+    length = read_task(cfg.model.init_from)["max_length"] if trained.is_file() else cfg.train.max_length
+    return {"labels": None, "source_languages": [], "max_length": length}
 
 
 def write_predictions(place: Path, dataset, view: str, language: str, logits_RN: np.ndarray, labels: list[str]) -> None:
@@ -135,5 +157,5 @@ def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric:
             [f"worst: {summary['worst'][0]}", f"{summary['worst'][1]:.3f}", *blank],
         ]
     screen.table(f"{name}, test", ["language", metric, *others], lines)
-    if not summary:
+    if not summary and source:
         screen.say("no transfer gap: it needs a source and a target language among those scored")
