@@ -95,7 +95,7 @@ def test_a_language_of_other_words_is_learned_from_translations_alone(tmp_path, 
 
     def accuracy(name, of):
         node = Pretrained(init_from=str(tmp_path / of))
-        zero_shot_eval.run(stage_config(tmp_path, "zero-shot-eval", data, TASK, node, words, name=name))
+        zero_shot_eval.run(stage_config(tmp_path, "zero-shot-eval", data, None, node, words, name=name))
         metrics = json.loads((tmp_path / name / "zero-shot-eval/metrics.json").read_text())
         return metrics["results"]["toy"]["accuracy"]
 

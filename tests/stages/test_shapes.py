@@ -15,6 +15,7 @@ from xlt.errors import ConfigError, Interrupted
 from xlt.models.build import MultilingualInput, Pretrained
 from xlt.models.pooling import Pool
 from xlt.models.shapes import Cell, Direction
+from xlt.objectives.causal_lm import CausalLM
 from xlt.objectives.contrastive import Contrastive
 from xlt.stages import align, finetune, pretrain, zero_shot_eval
 from xlt.tokenization.load import Pretrained as PretrainedTokenizer
@@ -22,6 +23,7 @@ from xlt.tokenization.load import Pretrained as PretrainedTokenizer
 TOPICS = {"_target_": "xlt.objectives.sequence_classification.SequenceClassification", "pair": False, "pool": "last", "hidden": True, "dropout": 0.1}  # fmt: skip
 LAST = dataclasses.replace(TASK, pool=Pool.last)
 RANKING = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
+CLM = CausalLM(predict_end=True)
 GRU = recurrent(cell=Cell.gru, direction=Direction.forward)
 SPOKEN = MultilingualInput(backbone=scratch("xlm-roberta"), languages=True, segments=True)
 BESIDE = PretrainedTokenizer(path=None)  # the one beside the model
@@ -100,3 +102,33 @@ def test_language_embeddings_learn_what_only_the_language_tells(tmp_path, tokeni
         cfg.languages.source = ["en", "sw"]
         found[name] = finetune.run(cfg)
     assert found["told"] > 0.95 and found["plain"] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("model", [scratch("xlm-roberta"), scratch("gpt2"), GRU], ids=["encoder", "decoder", "gru"])
+def test_a_pretrained_model_is_scored_by_retrieval(tmp_path, data, tokenizer, model):  # noqa: F811
+    """The test rows are 6 sentences and themselves, so retrieval is perfect, and 6 with the translations turned by one, so none is found."""
+    node = dataclasses.replace(model)
+    objective = MLM if model is not GRU and model.architecture != "gpt2" else CLM
+    pretrain.run(stage_config(tmp_path, "pretrain", data, objective, node, tokenizer, steps=1))
+    texts = [f"w{i} w{i + 7}" for i in range(1, 7)]
+    pairs = {"en-de": texts, "en-sw": texts[1:] + texts[:1]}
+    rows = {("parallel", p, "test"): [{"source": s, "target": t} for s, t in zip(texts, found, strict=True)] for p, found in pairs.items()}  # fmt: skip
+    cfg = stage_config(tmp_path, "zero-shot-eval", Toy(rows), RANKING, Pretrained(init_from=str(tmp_path / "run" / "pretrain")), BESIDE)  # fmt: skip
+    assert zero_shot_eval.run(cfg) == 0.5
+    metrics = json.loads((tmp_path / "run" / "zero-shot-eval" / "metrics.json").read_text())
+    assert metrics["results"]["toy"]["accuracy"] == {"en-de": 1.0, "en-sw": 0.0}
+    assert (metrics["n"]["toy"], metrics["transfer"]["toy"], "selection" in metrics) == (
+        {"en-de": 6, "en-sw": 6},
+        {},
+        False,
+    )
+
+
+def test_an_objective_that_reads_labels_is_not_scored_on_a_model_without_them(tmp_path, data, tokenizer):  # noqa: F811
+    pretrain.run(stage_config(tmp_path, "pretrain", data, MLM, scratch("xlm-roberta"), tokenizer, steps=1))
+    for objective, said in (
+        (TASK, "SequenceClassification reads labels"),
+        (MIXED, "a mixture has a score for each part"),
+    ):
+        with pytest.raises(ConfigError, match=f"objective: {said}"):
+            zero_shot_eval.run(stage_config(tmp_path, "zero-shot-eval", data, objective, Pretrained(init_from=str(tmp_path / "run" / "pretrain")), BESIDE))  # fmt: skip

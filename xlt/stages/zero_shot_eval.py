@@ -109,7 +109,9 @@ def task_of(cfg) -> dict:
     if cfg.objective is None:
         return read_labelled_task(cfg.model.init_from)
     if isinstance(cfg.objective, Mixture):
-        raise ConfigError("objective: a mixture has a score for each part; give one of them, such as objective=contrastive")
+        raise ConfigError(
+            "objective: a mixture has a score for each part; give one of them, such as objective=contrastive"
+        )
     if cfg.objective.view in VIEWS["finetune"]:
         raise ConfigError(
             f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
