@@ -146,7 +146,7 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    if stage != "align" and hasattr(objective, "solve"):
+    if stage != "align" and getattr(objective, "kind", None) == "solver":
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
         )
