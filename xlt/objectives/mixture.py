@@ -59,7 +59,7 @@ class Part:
             if getattr(self, name) is not None and getattr(self, name) <= 0
         ]
         problems += self._who_is_drawn()
-        if hasattr(self.objective, "solve") or isinstance(self.objective, Mixture):
+        if getattr(self.objective, "kind", None) == "solver" or isinstance(self.objective, Mixture):
             problems.append(
                 f"objective.objective: {type(self.objective).__name__} has no loss of its own that could be mixed; choose another one"
             )
