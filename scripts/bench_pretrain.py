@@ -5,7 +5,11 @@
 First asserts, with dropout off and in fp32, that both compute the same loss for the same masked rows (relative 1e-5) and the same
 gradients. Rows are synthetic (log-normal lengths of mean 25, Zipf ids), so the figures do not depend on anyone's data. Each measurement is
 a process of its own; the first updates are left out. Tokens are real ones, no padding. The share of the peak counts useful FLOPs only:
-no padding, the LM head at masked positions, attention over a row's own length; the peak is a measured fp32 GEMM of the same threads.
+no padding, the LM head at predicted positions, attention over a row's own length (of a decoder, over what stands before a token); the peak is
+a measured fp32 GEMM of the same threads.
+
+Beside xlt's masked LM stand its causal LM (a GPT-2 of the same shape), its translation LM (a row and as many words more as its translation) and
+the mixture mlm_tlm, in the same rounds; each is printed with its share of the peak relative to masked LM's.
 """
 
 from __future__ import annotations
@@ -27,6 +31,14 @@ import yaml
 
 LAYERS, WIDTH, HEADS, FEED_FORWARD, LONGEST = 4, 256, 4, 1024, 128
 ROWS, BATCH, MASKED = 20_000, 32, 0.15
+TEXT = ["dataset=text_files", "dataset.root=text"]
+KINDS = {  # what xlt pretrains, on which of the files
+    "mlm": ["objective=masked_lm", *TEXT],
+    "clm": ["objective=causal_lm", "model=gpt2_tiny", *TEXT],
+    "tlm": ["objective=translation_lm", "dataset=parallel_files", "dataset.root=pairs"],
+    "mlm_tlm": ["objective=mlm_tlm", *TEXT, "dataset@objective.parts.tlm.dataset=parallel_files", "objective.parts.tlm.dataset.root=pairs",
+                "objective.parts.tlm.languages=[en-de]"],
+}  # fmt: skip
 
 
 def rows_of(vocabulary: int) -> list[np.ndarray]:
@@ -60,7 +72,7 @@ def tokenizer_of(vocabulary: int):
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     names = {
         "bos_token": "<s>",
@@ -74,12 +86,18 @@ def tokenizer_of(vocabulary: int):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
-def useful_flops(lengths: np.ndarray, vocabulary: int) -> float:
-    """Of an update's forward and backward pass (three times the forward) over rows of these lengths, specials counted."""
+def useful_flops(lengths: np.ndarray, vocabulary: int, predicted: int | None = None, decoder: bool = False) -> float:
+    """Of an update's forward and backward pass (three times the forward) over rows of these lengths, specials counted.
+
+    predicted: positions with a prediction; None: the expected number of masked ones. decoder: GPT-2's, whose token attends to itself and those
+    before it, and whose head has no dense layer before the table.
+    """
     per_token = LAYERS * (2 * 4 * WIDTH * WIDTH + 2 * 2 * WIDTH * FEED_FORWARD)
-    attention = LAYERS * 4 * WIDTH * float((lengths.astype(np.float64) ** 2).sum())
-    head = MASKED * float((lengths - 2).sum()) * 2 * (WIDTH * WIDTH + WIDTH * vocabulary)
-    return 3 * (per_token * float(lengths.sum()) + attention + head)
+    lengths = lengths.astype(np.float64)
+    attended = float((lengths * (lengths + 1) / 2 if decoder else lengths**2).sum())
+    positions = MASKED * float((lengths - 2).sum()) if predicted is None else predicted
+    head = positions * 2 * WIDTH * (vocabulary if decoder else WIDTH + vocabulary)
+    return 3 * (per_token * float(lengths.sum()) + LAYERS * 4 * WIDTH * attended + head)
 
 
 def trainer(vocabulary: int, precision: str, sampling: str, seconds: float) -> dict:
@@ -120,10 +138,11 @@ def trainer(vocabulary: int, precision: str, sampling: str, seconds: float) -> d
         Trainer(model, arguments, Collator(tokenizer, mlm_probability=MASKED), data, callbacks=[Watch()]).train()
     measured = seen[2 : len(clock)]
     elapsed = clock[-1][0] - clock[1][0]
-    return report(measured, elapsed, vocabulary, torch.get_num_threads())
+    flops = sum(useful_flops(n, vocabulary) for n in measured)
+    return report(measured, elapsed, flops, torch.get_num_threads())
 
 
-def xlt_pretrain(vocabulary: int, precision: str, seconds: float, batch_tokens: int) -> dict:
+def xlt_pretrain(vocabulary: int, precision: str, seconds: float, batch_tokens: int, kind: str) -> dict:
     """The stage `xlt pretrain` itself, on the same rows as text; an update holds as many tokens as a batch of the Trainer's on average."""
     import torch
 
@@ -144,32 +163,52 @@ def xlt_pretrain(vocabulary: int, precision: str, seconds: float, batch_tokens: 
     loop._ahead = watched
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        (here / "en").mkdir()
-        with open(here / "en" / "train.txt", "w") as file:
-            file.writelines(" ".join(f"w{i}" for i in row) + "\n" for row in rows_of(vocabulary))
+        write_rows(here, vocabulary)
         tokenizer_of(vocabulary).save_pretrained(here / "tokenizer")
         os.chdir(here)
         code = cli.main(
-            ["pretrain", "dataset=text_files", "dataset.root=.", "dataset.pattern='{root}/{lang}/{split}.txt'", "tokenizer.path=tokenizer", "run.cache=cache",
+            ["pretrain", *KINDS[kind], "tokenizer.path=tokenizer", "run.cache=cache",
              f"model.layers={LAYERS}", f"model.width={WIDTH}", f"model.attention_heads={HEADS}", f"model.feed_forward={FEED_FORWARD}",
              f"model.max_positions={LONGEST}", f"train.max_length={LONGEST}", f"train.batch_tokens={batch_tokens}", "train.steps=100000", "train.learning_rate=5e-5",
              "train.eval_every=0", "train.save_every=0", "train.log_every=1000000", "train.warmup=0", f"hardware.precision={precision}"]
         )  # fmt: skip
     if code:
-        raise SystemExit(f"xlt pretrain ended with {code}")
-    lengths = [np.concatenate([b["attention_mask"].sum(1).numpy() for b in window]) if window[0]["attention_mask"] is not None
-               else np.concatenate([np.full(b["input_ids"].shape[0], b["input_ids"].shape[1]) for b in window]) for window in drawn]  # fmt: skip
-    return report(lengths[2 : len(clock) - 1], clock[len(lengths)] - clock[2], vocabulary, torch.get_num_threads())
+        # not SystemExit: it would end the process without an answer, for which `alone` would wait for ever
+        raise RuntimeError(f"xlt pretrain ({kind}) ended with {code}")
+    measured = drawn[2 : len(clock) - 1]
+    lengths = [np.concatenate([lengths_of(batch) for batch in window]) for window in measured]
+    predicted = [sum(len(batch["where"]) for batch in window) for window in measured]
+    flops = sum(useful_flops(n, vocabulary, m, kind == "clm") for n, m in zip(lengths, predicted, strict=True))
+    return report(lengths, clock[len(drawn)] - clock[2], flops, torch.get_num_threads())
 
 
-def report(lengths: list[np.ndarray], seconds: float, vocabulary: int, threads: int) -> dict:
+def write_rows(here: Path, vocabulary: int) -> None:
+    """The rows as text, and each with a translation of as many words, as parallel text."""
+    rows = [[f"w{i}" for i in row] for row in rows_of(vocabulary)]
+    others = [[f"w{i + 1}" for i in row] for row in rows_of(vocabulary - 1)]
+    for name in ("text/en", "pairs/en-de"):
+        (here / name).mkdir(parents=True)
+    (here / "text" / "en" / "train.txt").write_text("".join(" ".join(row) + "\n" for row in rows))
+    pairs = [f"{' '.join(source)}\t{' '.join(target)}\n" for source, target in zip(rows, others, strict=True)]
+    (here / "pairs" / "en-de" / "train.tsv").write_text("".join(["source\ttarget\n", *pairs]))
+
+
+def lengths_of(batch) -> np.ndarray:
+    """Real tokens of each row."""
+    if batch["attention_mask"] is not None:
+        return batch["attention_mask"].sum(1).numpy()
+    rows, length = batch["input_ids"].shape
+    return np.full(rows, length)
+
+
+def report(lengths: list[np.ndarray], seconds: float, flops: float, threads: int) -> dict:
     """Figures of one measurement."""
     return {
         "updates": len(lengths),
         "seconds": round(seconds, 2),
         "tokens_per_update": round(float(np.mean([n.sum() for n in lengths])), 1),
         "tokens_per_second": round(sum(int(n.sum()) for n in lengths) / seconds, 1),
-        "useful_gflops_per_second": round(sum(useful_flops(n, vocabulary) for n in lengths) / seconds / 1e9, 2),
+        "useful_gflops_per_second": round(flops / seconds / 1e9, 2),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "threads": threads,
     }
@@ -247,6 +286,7 @@ def main(argv: list[str]) -> None:
         choices=["trainer", "trainer_grouped", "xlt"],
         default=["trainer", "trainer_grouped", "xlt"],
     )
+    parser.add_argument("--kinds", nargs="+", choices=[*KINDS], default=[*KINDS], help="what xlt pretrains")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
     found = {
@@ -269,13 +309,20 @@ def main(argv: list[str]) -> None:
                 runs[f"trainer_grouped_{precision}"] = alone(
                     trainer, arguments.vocab, precision, "group_by_length", arguments.seconds
                 )
-            if "xlt" in arguments.only:
-                runs[f"xlt_{precision}"] = alone(xlt_pretrain, arguments.vocab, precision, arguments.seconds, tokens)
+            for kind in arguments.kinds if "xlt" in arguments.only else ():
+                name = f"xlt_{precision}" if kind == "mlm" else f"xlt_{kind}_{precision}"
+                runs[name] = alone(xlt_pretrain, arguments.vocab, precision, arguments.seconds, tokens, kind)
         found["rounds"].append(runs)
         for name, figures in runs.items():
             share = figures["useful_gflops_per_second"] / found["peak"]["gflops_per_second"]
+            masked = runs.get(f"xlt_{name.rsplit('_', 1)[1]}") if name.startswith("xlt") else None
+            if masked:
+                figures["share_relative_to_mlm"] = round(
+                    figures["useful_gflops_per_second"] / masked["useful_gflops_per_second"], 3
+                )
+            beside = f", {figures['share_relative_to_mlm']:.2f} of masked LM's" if masked else ""
             print(
-                f"round {number + 1}  {name:24} {figures['tokens_per_second']:9.1f} tokens/s  {share:.2f} of the fp32 peak  {figures['peak_memory_mb']} MB",
+                f"round {number + 1}  {name:24} {figures['tokens_per_second']:9.1f} tokens/s  {share:.2f} of the fp32 peak{beside}  {figures['peak_memory_mb']} MB",
                 flush=True,
             )
     if arguments.out:
