@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 
@@ -15,3 +17,20 @@ def macro_f1(predicted: np.ndarray, gold: np.ndarray) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(gold, predicted, average="macro", zero_division=0.0))
+
+
+def span_scores(predicted: list[list[str]], gold: list[list[str]], strict: bool) -> dict[str, float]:
+    """f1, precision and recall over the spans of all rows, micro-averaged, by seqeval; 0 where there is no span at all.
+
+    strict: IOB2, where only B-X begins a span of X. Else as the shared task's conlleval, where an I-X after anything else begins one, too.
+    """
+    from seqeval.metrics import precision_recall_fscore_support
+    from seqeval.scheme import IOB2
+
+    how = {"mode": "strict", "scheme": IOB2} if strict else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a tag set has no span is what the zero says
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            gold, predicted, average="micro", zero_division=0, **how
+        )
+    return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}

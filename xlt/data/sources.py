@@ -53,7 +53,9 @@ class Files:
     )
     row_counts: dict[str, int] | None  # of a streamed data set, the rows of each language, where they are drawn by them
     hub: str | None  # name on the Hugging Face hub, taken if root is null
-    hub_config: str | None  # with {lang}, {flores} (FLORES-200 code), or {source}, {target}, {target3} (ISO 639-3)
+    hub_config: (
+        str | None
+    )  # with {lang}, {flores} (FLORES-200 code), {name} (English name), or {source}, {target}, {target3} (ISO 639-3)
     max_line: int  # characters of a line or text; longer ones are refused
 
     def __post_init__(self) -> None:

@@ -57,8 +57,13 @@ def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
 
 def records(self, outputs: dict[str, np.ndarray], gold: Gold) -> Iterator[dict]:
     """The label of each row, the one predicted, and the probability of each."""
-    names, logits_RN = gold.names["label"], outputs["logits"]
+    names = gold.names["label"]
+    for label, p in zip(gold.labels, probabilities(outputs["logits"]), strict=True):
+        each = {name: round(float(x), 6) for name, x in zip(names, p, strict=True)}
+        yield {"label": names[label], "prediction": names[int(p.argmax())], "probabilities": each}
+
+
+def probabilities(logits_RN: np.ndarray) -> np.ndarray:
+    """Softmax."""
     shifted_RN = np.exp(logits_RN - logits_RN.max(-1, keepdims=True))
-    for label, p in zip(gold.labels, shifted_RN / shifted_RN.sum(-1, keepdims=True), strict=True):
-        probabilities = {name: round(float(x), 6) for name, x in zip(names, p, strict=True)}
-        yield {"label": names[label], "prediction": names[int(p.argmax())], "probabilities": probabilities}
+    return shifted_RN / shifted_RN.sum(-1, keepdims=True)
