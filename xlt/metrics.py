@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 
@@ -24,13 +25,13 @@ def span_scores(predicted: list[list[str]], gold: list[list[str]], strict: bool)
 
     strict: IOB2, where only B-X begins a span of X. Else as the shared task's conlleval, where an I-X after anything else begins one, too.
     """
-    from seqeval.metrics import precision_recall_fscore_support
+    from seqeval.metrics import sequence_labeling, v1
     from seqeval.scheme import IOB2
 
-    how = {"mode": "strict", "scheme": IOB2} if strict else {}
+    count = sequence_labeling.precision_recall_fscore_support
+    if strict:
+        count = partial(v1.precision_recall_fscore_support, scheme=IOB2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a tag set has no span is what the zero says
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            gold, predicted, average="micro", zero_division=0, **how
-        )
+        precision, recall, f1, _ = count(gold, predicted, average="micro", zero_division=0)
     return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}

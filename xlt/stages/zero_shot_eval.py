@@ -101,7 +101,10 @@ def run(cfg) -> float:
             },
         }
     )
-    screen.say(f"{directory.path}: done" + (f"; predictions in {directory.path / 'predictions'}" if labels else ""))
+    screen.say(
+        f"{directory.path}: done"
+        + (f"; predictions in {place}" if (place := directory.path / "predictions").is_dir() else "")
+    )
     main = summaries[objective.metric]
     return main["target_mean"] if main else float(np.mean(list(figures[objective.metric].values())))
 
