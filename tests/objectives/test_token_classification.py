@@ -41,7 +41,7 @@ ROWS = [row(i) for i in range(24)]
 
 @pytest.fixture(scope="module", params=["token_classification", "joint_intent_slots"])
 def case(request, tmp_path_factory):
-    objective, tokenizer = shipped(request.param, overlap=4), word_tokenizer(WORDS)
+    objective, tokenizer = shipped(request.param, overlap=0.4), word_tokenizer(WORDS)
     node = FromScratch(
         architecture="xlm-roberta", layers=2, width=16, attention_heads=2, feed_forward=32, max_positions=20,
         dropout=0.1, attention_dropout=0.1, init_from=None,

@@ -50,9 +50,8 @@ def test_a_token_is_judged_where_it_sees_most(length, shape):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=5), SHAPES, st.sampled_from(VOCABULARIES), st.randoms())
-def test_no_token_is_lost_or_doubled_and_the_cost_is_as_said(lengths, shape, vocabulary, random):
-    room, overlap = shape
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(1, 12), st.floats(0, 0.999), st.sampled_from(VOCABULARIES), st.randoms())  # fmt: skip
+def test_no_token_is_lost_or_doubled_and_the_cost_is_as_said(lengths, room, overlap, vocabulary, random):
     max_length = room + vocabulary.overhead(1)
     texts = [np.array([random.randrange(5, 305) for _ in range(n)], np.int64) for n in lengths]
     places = [np.array(sorted(random.sample(range(n), random.randint(0, n))), np.int64) for n in lengths]
@@ -68,10 +67,11 @@ def test_no_token_is_lost_or_doubled_and_the_cost_is_as_said(lengths, shape, voc
     assert [ids_WL[first, len(vocabulary.prefix) :][: min(n, room)].tolist() for first, n in zip(cut.first_B.tolist(), lengths, strict=True)] == [t[:room].tolist() for t in texts]  # fmt: skip
 
 
-def test_an_overlap_that_leaves_no_step_is_refused():
+def test_what_leaves_no_step_is_refused():
     with pytest.raises(
-        ConfigError, match="objective.overlap: 30 tokens are all that a row of train.max_length=32 has room for"
+        ConfigError, match="train.max_length: 2 has room for no token beside the 2 special ones; raise it"
     ):
-        windows.room(VOCABULARIES[0], 32, 30)
-    with pytest.raises(ConfigError, match="objective.overlap: -1 is below 0"):
-        windows.check_overlap(-1)
+        windows.shape(VOCABULARIES[0], 2, 0.25)
+    for overlap in (-0.1, 1.0):
+        with pytest.raises(ConfigError, match=rf"objective.overlap: {overlap} is not in \[0, 1\)"):
+            windows.check_overlap(overlap)

@@ -30,7 +30,7 @@ class JointIntentSlots:
 
     slot_weight: float
     repair: bool
-    overlap: int
+    overlap: float
     pool: Pool
     dropout: float
 

@@ -22,14 +22,14 @@ OURS = ("tags", "where", "row")
 
 @dataclass(frozen=True, kw_only=True)
 class TokenClassification:
-    """The loss is the cross-entropy of each word's tag. overlap: tokens that windows on a long sentence share (see `xlt.objectives.windows`).
+    """The loss is the cross-entropy of each word's tag. overlap: share of a window that the next one has, too, on a long sentence (see `xlt.objectives.windows`).
 
     repair: read a stray I-X as conlleval does, instead of refusing the row.
     """
 
     scheme: Scheme
     repair: bool
-    overlap: int
+    overlap: float
     dropout: float
 
     view: ClassVar[str] = "tagging"

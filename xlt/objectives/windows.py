@@ -31,36 +31,35 @@ class Windows:
     row_M: torch.Tensor
 
 
-def check_overlap(overlap: int) -> None:
-    """ConfigError if it cannot be one."""
-    if overlap < 0:
-        raise ConfigError(f"objective.overlap: {overlap} is below 0; a quarter of train.max_length is usual")
+def check_overlap(overlap: float) -> None:
+    """ConfigError if it is no share that leaves something to go on with."""
+    if not 0 <= overlap < 1:
+        raise ConfigError(f"objective.overlap: {overlap} is not in [0, 1); 0.25 shares a quarter of a window")
 
 
-def room(vocabulary: Vocabulary, max_length: int, overlap: int) -> int:
-    """Tokens of a text in a window. ConfigError if windows would not get on."""
-    tokens = max_length - vocabulary.overhead(1)
-    if tokens <= overlap:
+def shape(vocabulary: Vocabulary, max_length: int, overlap: float) -> tuple[int, int]:
+    """(tokens of a text in a window, how many of them the next one has, too). ConfigError if there is room for none."""
+    room = max_length - vocabulary.overhead(1)
+    if room < 1:
         raise ConfigError(
-            f"objective.overlap: {overlap} tokens are all that a row of train.max_length={max_length} has room for ({tokens}); lower it, or raise "
-            "train.max_length"
+            f"train.max_length: {max_length} has room for no token beside the {vocabulary.overhead(1)} special ones; raise it"
         )
-    return tokens
+    return room, int(room * overlap)
 
 
-def begins(length: int, room: int, overlap: int) -> np.ndarray:
-    """int64 (windows,): the token with which each window on a text of `length` tokens begins."""
+def begins(length: int, room: int, shared: int) -> np.ndarray:
+    """int64 (windows,): the token with which each window on a text of `length` tokens begins. room, shared: see `shape`."""
     if length <= room:
         return np.zeros(1, np.int64)
-    count = 1 + -(-(length - room) // (room - overlap))
-    return np.minimum(np.arange(count) * (room - overlap), length - room)
+    count = 1 + -(-(length - room) // (room - shared))
+    return np.minimum(np.arange(count) * (room - shared), length - room)
 
 
-def costs(lengths: np.ndarray, vocabulary: Vocabulary, max_length: int, overlap: int) -> np.ndarray:
+def costs(lengths: np.ndarray, vocabulary: Vocabulary, max_length: int, overlap: float) -> np.ndarray:
     """int64 (R,): tokens of all windows on texts of `lengths` (R,)."""
-    space, extra = room(vocabulary, max_length, overlap), vocabulary.overhead(1)
-    counts = 1 + -(-np.maximum(lengths - space, 0) // (space - overlap))
-    return np.minimum(lengths, space) * counts + extra * counts
+    room, shared = shape(vocabulary, max_length, overlap)
+    counts = 1 + -(-np.maximum(lengths - room, 0) // (room - shared))
+    return (np.minimum(lengths, room) + vocabulary.overhead(1)) * counts
 
 
 def judges(places: np.ndarray, begins: np.ndarray, length: int, room: int) -> np.ndarray:
@@ -76,18 +75,18 @@ def judges(places: np.ndarray, begins: np.ndarray, length: int, room: int) -> np
     return np.where(outside_MW, -1, np.minimum(left_MW, right_MW)).argmax(1)
 
 
-def cut(rows: Rows, places: Sequence[np.ndarray], vocabulary: Vocabulary, max_length: int, overlap: int) -> Windows:
+def cut(rows: Rows, places: Sequence[np.ndarray], vocabulary: Vocabulary, max_length: int, overlap: float) -> Windows:
     """The first text of each row in windows. places: of each row, tokens of that text that something is said about."""
-    space = room(vocabulary, max_length, overlap)
+    room, shared = shape(vocabulary, max_length, overlap)
     texts, languages, first, window, column, row = [], [], [], [], [], []
     for i, (ids, wanted) in enumerate(zip(rows.segments[0], places, strict=True)):
-        starts = begins(len(ids), space, overlap)
-        judge = judges(wanted, starts, len(ids), space)
+        starts = begins(len(ids), room, shared)
+        judge = judges(wanted, starts, len(ids), room)
         first.append(len(texts))
         window.append(len(texts) + judge)
         column.append(len(vocabulary.prefix) + wanted - starts[judge])
         row.append(np.full(len(wanted), i))
-        texts += [ids[start : start + space] for start in starts.tolist()]
+        texts += [ids[start : start + room] for start in starts.tolist()]
         languages += [rows.languages[i]] * len(starts)
     ids_WL, lengths_W = vocabulary.pad_rows([vocabulary.join((text,), max_length) for text in texts])
     where_M = np.concatenate(window) * ids_WL.shape[1] + np.concatenate(column)
