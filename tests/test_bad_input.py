@@ -159,7 +159,7 @@ def test_an_empty_split(place, spoil):
 def test_an_unknown_label_in_a_target_language(place, spoil):
     file = place / "topics/de/test.jsonl"
     sentence = [
-        "language de, split test, row 2: label 'gut' is not one of those the model knows (bad, good); map or remove such rows"
+        "topics/de/test.jsonl line 2: label 'gut' is not one of those the model knows (bad, good); map or remove such rows"
     ]
     spoil("zero-shot-eval", sentence, file, file.read_bytes().replace(b'"good"', b'"gut"'))
 

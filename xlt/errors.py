@@ -39,6 +39,12 @@ class DataError(XltError):
     """An input file or row is not what the config says it is."""
 
 
+class BadRow(ValueError):
+    """What is wrong with a row, without its place: whoever knows path and line adds them. row: its number from 0, as far as it is known."""
+
+    row = 0
+
+
 class NotConverged(XltError):
     """The run finished but did not reach its aim, for example an alignment that did not converge."""
 

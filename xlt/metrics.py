@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
+
 import numpy as np
 
 
@@ -15,3 +18,20 @@ def macro_f1(predicted: np.ndarray, gold: np.ndarray) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(gold, predicted, average="macro", zero_division=0.0))
+
+
+def span_scores(predicted: list[list[str]], gold: list[list[str]], strict: bool) -> dict[str, float]:
+    """f1, precision and recall over the spans of all rows, micro-averaged, by seqeval; 0 where there is no span at all.
+
+    strict: IOB2, where only B-X begins a span of X. Else as the shared task's conlleval, where an I-X after anything else begins one, too.
+    """
+    from seqeval.metrics import sequence_labeling, v1
+    from seqeval.scheme import IOB2
+
+    count = sequence_labeling.precision_recall_fscore_support
+    if strict:
+        count = partial(v1.precision_recall_fscore_support, scheme=IOB2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a tag set has no span is what the zero says
+        precision, recall, f1, _ = count(gold, predicted, average="micro", zero_division=0)
+    return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}

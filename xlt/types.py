@@ -6,8 +6,10 @@ V size of the vocabulary, N labels of a task, M masked positions of a batch, P p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -52,12 +54,14 @@ class Rows:
     labels: int64 (R,), or None.
     keys: uint64 (R,), identity of (seed, language, row, epoch): all noise of a row is drawn from it, so it does not depend on its batch.
     languages: language or pair of each row.
+    notes: what the objective noted of each row when it was encoded (its `annotate`): R arrays each.
     """
 
     segments: list[list[np.ndarray]]
     labels: np.ndarray | None
     keys: np.ndarray
     languages: list[str]
+    notes: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.languages)
@@ -65,7 +69,43 @@ class Rows:
     def slice(self, start: int, stop: int) -> Rows:
         """Rows start..stop, as views."""
         labels = None if self.labels is None else self.labels[start:stop]
-        return Rows([s[start:stop] for s in self.segments], labels, self.keys[start:stop], self.languages[start:stop])
+        notes = {name: arrays[start:stop] for name, arrays in self.notes.items()}
+        segments = [segment[start:stop] for segment in self.segments]
+        return Rows(segments, labels, self.keys[start:stop], self.languages[start:stop], notes)
+
+
+Labels = (
+    list[str] | dict[str, list[str]]
+)  # names of a task's labels; of a task with several closed sets, each set by its name
+
+
+@dataclass(frozen=True)
+class Gold:
+    """What the rows of one language and split should be predicted as, in their order. R rows.
+
+    labels: int64 (R,), the number of each row's label in names["label"]; None where the task has no such set.
+    names: the closed sets of the task, as the model knows them. notes: what the objective noted of each row; names as numbers in their set.
+    size: R. read: the rows of the data set anew, of which the first R are meant.
+    """
+
+    labels: np.ndarray | None
+    names: Mapping[str, list[str]] = field(default_factory=dict)
+    notes: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    size: int = 0
+    read: Callable[[], Iterator[dict]] = lambda: iter(())
+
+    @cached_property
+    def rows(self) -> list[dict]:
+        """The rows of the data set, with their texts."""
+        return list(itertools.islice(self.read(), self.size))
+
+    def first(self, rows: int | None) -> Gold:
+        """Of the first `rows` rows (None: of all)."""
+        if rows is None or rows >= self.size:
+            return self
+        labels = None if self.labels is None else self.labels[:rows]
+        notes = {name: note[:rows] for name, note in self.notes.items()}
+        return replace(self, labels=labels, notes=notes, size=rows)
 
 
 @dataclass(frozen=True)
@@ -100,8 +140,15 @@ class Objective(Protocol):
     separable: whether a batch may be cut into micro-batches without changing the loss (not so for in-batch negatives).
     metric: name of the score that chooses among checkpoints; higher_is_better: for every score.
 
-    Two methods are optional. `loss_by_row`: the loss and, as float (rows, 2) without gradient, each row's loss and count, for the log per language.
+    These are optional. `loss_by_row`: the loss and, as float (rows, 2) without gradient, each row's loss and count, for the log per language.
     `compare`: from {language: outputs}, scores {metric: {language: score}} that need several languages.
+    `annotate(row, encodings)`: {note: what the batch or the scores will need to know of a row}, asked once, when the row is encoded; an array of
+    whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand
+    in it (`xlt.data.subwords.Encoding`). `annotation`: a string that changes with what annotate returns; it must be there if annotate is.
+    `closed`: the notes, or "label", whose names are a closed set that the model learns from its training data: ("label",) where it is missing.
+    `records(outputs, gold)`: of each row a dict for predictions/*.jsonl, whose id and language the stage adds.
+
+    `texts` and `annotate` may raise BadRow with what is wrong with a row and its remedy; its file and line are added.
     """
 
     view: ClassVar[str]
@@ -110,14 +157,14 @@ class Objective(Protocol):
     metric: ClassVar[str]
     higher_is_better: ClassVar[dict[str, bool]]
 
-    def texts(self, row: dict) -> tuple[str, ...]:
-        """The texts of a row that become segments."""
+    def texts(self, row: dict) -> tuple[str | list[str], ...]:
+        """The texts of a row that become segments; of a text given as a list of words each word is tokenized by itself."""
 
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
+    def modules(self, width: int, labels: Labels | None) -> dict[str, torch.nn.Module]:
         """New parameters that it needs beside the model's, by name."""
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
-        """Tokens (R,) that rows with segments of `lengths` (R, segments) cost in a batch."""
+        """Tokens (R,) that rows with segments of `lengths` (R, segments) cost in a batch; of a row that becomes several windows, all of theirs."""
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         """Noise, cut, join and pad rows."""
@@ -125,14 +172,27 @@ class Objective(Protocol):
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """Scalar: the SUM over what `batch.count` counts."""
 
-    def predict(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
-        """Outputs whose first dimension is the row."""
+    def predict(self, model: Any, batch: Batch) -> dict[str, torch.Tensor | list[torch.Tensor]]:
+        """Outputs: tensors whose first dimension is the row, or lists of one tensor a row."""
 
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    def score(self, outputs: dict[str, Outputs], gold: Gold) -> dict[str, float]:
         """Scores of one language from the outputs of all its rows."""
 
 
+Outputs = np.ndarray | list[np.ndarray]  # of all rows: the first dimension, or the list, is the row
 BatchOf = Callable[[int], list[Batch]]
+
+
+def closed_sets(objective: Objective, labels: Labels | None) -> dict[str, list[str]]:
+    """The names of each closed set of the objective."""
+    if isinstance(labels, dict):
+        return labels
+    return dict.fromkeys(closed(objective)[:1], labels) if labels else {}
+
+
+def closed(objective: Objective) -> tuple[str, ...]:
+    """Names of its closed sets."""
+    return getattr(objective, "closed", ("label",))
 
 
 def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:

@@ -103,12 +103,12 @@ def test_long_rows_make_small_chunks_and_little_is_at_work(monkeypatch):
             read += 1
             yield {"text": "x" * 60}
 
-    def count(texts):
-        return np.zeros(len(texts), np.uint16), np.ones(len(texts), np.int64)
+    def count(chunk):
+        return np.zeros(len(chunk.texts), np.uint16), np.ones(len(chunk.texts), np.int64), {}
 
-    for about in building._encoded(long_rows(), lambda row: (row["text"],), count):
-        assert about[0] <= 2
-        written += about[0]
+    for chunk, *_ in building._encoded(long_rows(), lambda row: (row["text"],), count, 0):
+        assert len(chunk.rows) <= 2
+        written += len(chunk.rows)
         ahead.append((read - written) * 60)
     assert written == 200 and max(ahead) <= 300 + 120
 

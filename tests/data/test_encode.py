@@ -26,7 +26,7 @@ def test_rows_come_back(tmp_path):
         found = table(tmp_path)
         assert [found.segment(i, 0).tolist() for i in range(3)] == [[6, 7, 8], [], [13, 5]]
         assert found.lengths.tolist() == [[3], [0], [2]]
-        assert found.labels_as(["a", "b"]).tolist() == [1, 0, 1]
+        assert found.gold({"label": ["a", "b"]}).labels.tolist() == [1, 0, 1]
 
 
 def test_other_rows_are_another_table(tmp_path):
@@ -41,7 +41,7 @@ def test_a_damaged_table_is_made_anew(tmp_path, name, damage):
     (path,) = (tmp_path / "encoded").glob(f"*/{name}")
     path.write_bytes(path.read_bytes()[:-1]) if damage == "cut off" else path.unlink()
     found = table(tmp_path)
-    assert found.tokens.tolist() == expected.tolist() and found.labels_as(["a", "b"]).tolist() == [1, 0, 1]
+    assert found.tokens.tolist() == expected.tolist() and found.gold({"label": ["a", "b"]}).labels.tolist() == [1, 0, 1]
 
 
 def test_a_full_disk_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):

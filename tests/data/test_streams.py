@@ -8,12 +8,12 @@ import pytest
 
 from tests.toy import word_tokenizer
 from xlt import noise
-from xlt.data.building import encoder
 from xlt.data.readers import Format
 from xlt.data.rows import View
 from xlt.data.sampling import Shares, alpha_shares
 from xlt.data.sources import Files
 from xlt.data.streams import Place, Stream, Streams
+from xlt.data.subwords import encoder
 from xlt.errors import DataError
 
 WORDS = [f"w{i}" for i in range(400)]

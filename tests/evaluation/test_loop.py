@@ -54,9 +54,9 @@ def case(request, tmp_path_factory):
 
 def predicted(case, budget, rows=None):
     _, objective, tokenizer, model, table = case
-    labels = table.labels_as(["a", "b"])
+    gold = table.gold({"label": ["a", "b"]})
     vocabulary = Vocabulary.of(tokenizer)
-    return predict(model, objective, table, labels, vocabulary, MAX_LENGTH, budget, Accelerator(cpu=True), rows)
+    return predict(model, objective, table, gold, vocabulary, MAX_LENGTH, budget, Accelerator(cpu=True), rows)
 
 
 @torch.no_grad()
@@ -112,3 +112,33 @@ def test_a_signal_is_answered_between_two_batches(case, monkeypatch):
     monkeypatch.setattr(signals, "_received", 15)
     with pytest.raises(Interrupted, match="stopped by SIGTERM while scoring"):
         predicted(case, 64)
+
+
+class Words:
+    """Gives back a tensor of its own size for each row, and the row's keys as proof of which it was."""
+
+    def __init__(self, objective):
+        self.row_length, self.collate, self.broken = objective.row_length, objective.collate, None
+
+    def predict(self, model, batch):
+        lengths = (
+            [batch["input_ids"].shape[1]] * batch.rows
+            if batch["attention_mask"] is None
+            else batch["attention_mask"].sum(1).tolist()
+        )
+        rows = [ids[:n].float() for ids, n in zip(batch["input_ids"], lengths, strict=True)]
+        return {"ids": rows if self.broken is None else [*rows[:-1], torch.tensor([self.broken])]}
+
+
+def test_one_tensor_a_row_comes_back_in_the_rows_order(case):
+    rows, objective, tokenizer, model, table = case
+    gold, vocabulary, words = table.gold({"label": ["a", "b"]}), Vocabulary.of(tokenizer), Words(objective)
+    for budget in (1, 60, 10_000):
+        outputs = predict(model, words, table, gold, vocabulary, MAX_LENGTH, budget, Accelerator(cpu=True))
+        for row, ids in zip(rows, outputs["ids"], strict=True):
+            texts = [row["text"], row["text_pair"]] if "text_pair" in row else [row["text"]]
+            expected = tokenizer(*texts, truncation="longest_first", max_length=MAX_LENGTH)["input_ids"]
+            assert ids.tolist() == expected
+    words.broken = float("inf")
+    with pytest.raises(NonFinite, match="the model's ids are NaN or infinite"):
+        predict(model, words, table, gold, vocabulary, MAX_LENGTH, 60, Accelerator(cpu=True))

@@ -7,7 +7,7 @@ from tests.toy import word_tokenizer
 from xlt import noise
 from xlt.models.pooling import Pool
 from xlt.objectives.sequence_classification import SequenceClassification
-from xlt.types import Rows
+from xlt.types import Gold, Rows
 from xlt.vocabulary import Vocabulary
 
 WORDS = ["a", "b", *(f"w{i}" for i in range(30))]
@@ -40,6 +40,6 @@ def test_token_types_are_those_of_the_tokenizer(max_length):
 def test_scores():
     objective = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=0.1)
     gold, guess = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
-    scores = objective.score({"logits": np.eye(3)[guess]}, gold)
+    scores = objective.score({"logits": np.eye(3)[guess]}, Gold(gold))
     assert scores["accuracy"] == 0.75
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)

@@ -38,6 +38,7 @@ SMALLER = {
 DEMO = [
     "dataset=demo", "dataset.text_sizes={en:40,sw:16,zh:24,fr:1,de:1,es:1,ru:1,ar:1}", "dataset.sizes.text.dev=6",
     "dataset.sizes.parallel={train:24,dev:6,test:2}", "dataset.sizes.classification={train:42,dev:14,test:14}",
+    "dataset.sizes.tagging={train:42,dev:14,test:14}",
 ]  # fmt: skip
 LANGUAGES = ["languages.train=[en,sw,zh]"]
 STEPS = 16
@@ -75,7 +76,7 @@ def test_every_objective_is_run_here():
 
 def stage_of(objective) -> str | None:
     """The stage that learns it; None if it reads what nobody told this file how to give."""
-    if objective.view == "classification":
+    if objective.view in ("classification", "tagging"):
         return "finetune"
     if objective.view in ("text", "parallel"):
         return "align" if objective.head == "encoder" else "pretrain"
@@ -90,6 +91,7 @@ def bench(tmp_path_factory, forks):
     bench = SimpleNamespace(folder=folder, commands=commands, forks=forks, whole={}, workers=0)
     assert test_resume.run(bench, "tokenizer", "made") == 0, (folder / "made" / "tokenizer.txt").read_text()
     _write_pairs(folder / "pairs")
+    _write_frames(folder / "frames")
     return bench
 
 
@@ -109,8 +111,25 @@ def _write_pairs(folder: Path) -> None:
         (folder / "en" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _write_frames(folder: Path) -> None:
+    """<folder>/en/{train,dev}.jsonl: tagged words, and whether one of them is part of a name."""
+    dataset = build_node(OmegaConf.to_container(compose("finetune", [*DEMO], []).dataset, resolve=True), "dataset")
+    (folder / "en").mkdir(parents=True)
+    for split in ("train", "dev"):
+        rows = [row | {"label": str(set(row["tags"]) != {"O"})} for row in dataset.rows("tagging", "en", split)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "en" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+
+
 def data_of(bench, objective) -> list[str]:
     """The demo; or the pairs, for a task that reads two texts."""
+    if objective.view == "tagging":
+        return [
+            "dataset=tagging_files",
+            f"dataset.root={bench.folder / 'frames'}",
+            "+dataset.columns.label=label",
+            "languages.source=[en]",
+        ]
     if objective.view != "classification":
         return [*DEMO, *LANGUAGES]
     if len(objective.texts({"text": "a", "text_pair": "b", "label": "c"})) == 2:

@@ -17,78 +17,88 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from xlt import files, signals
-from xlt.errors import Interrupted
+from xlt.data.notes import Note, Noted, collect, entries_of, offsets_of
+from xlt.data.subwords import Encoding, Text, dtype_of, encoder, encodings
+from xlt.errors import BadRow, Interrupted
 
 CHUNK_ROWS = 1024  # rows per call of the tokenizer: enough to keep its threads busy, few enough to answer a signal
 CHUNK_CHARS = 1 << 19  # of long rows, fewer
 CHARS_AHEAD = 1 << 22  # text at work at once; a tokenizer takes up to 100 bytes for a character
 SAVE_TOKENS = 1 << 22  # a killed build loses no more than so many
 ABANDONED = 7 * 24 * 3600  # seconds without a byte after which a half-built table is not waited for
-Texts = Callable[[dict], tuple[str, ...]]
-FILES = ("tokens.bin", "offsets.bin", "labels.bin")
+Texts = Callable[[dict], tuple[Text, ...]]
+Annotate = Callable[[dict, tuple[Encoding, ...]], dict[str, np.ndarray | list[str]]]
 
 
 @dataclass
 class Done:
-    """How far a build is. labels: names in the order in which they were met."""
+    """How far a build is. labels: names in the order in which they were met. dtype: of the ids."""
 
+    dtype: str
     rows: int = 0
     segments: int = 1
     tokens: int = 0
     labels: list[str] = field(default_factory=list)
+    notes: dict[str, Note] = field(default_factory=dict)
 
-    def sizes(self, dtype: np.dtype) -> tuple[int, int, int]:
-        """Bytes of FILES."""
-        return (
-            self.tokens * dtype.itemsize,
-            (self.rows * self.segments + 1) * 8,
-            self.rows * 4 if self.labels else 0,
-        )
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file."""
+        sizes = {
+            "tokens.bin": self.tokens * np.dtype(self.dtype).itemsize,
+            "offsets.bin": (self.rows * self.segments + 1) * 8,
+            "labels.bin": self.rows * 4 if self.labels else 0,
+        }
+        for name, note in self.notes.items():
+            sizes |= note.sizes(name, self.rows)
+        return sizes
 
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        files.write_json(path, vars(self) | {"notes": {name: note.meta() for name, note in self.notes.items()}})
 
-def dtype_of(tokenizer) -> np.dtype:
-    """Of stored ids."""
-    return np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.int32)
-
-
-def encoder(tokenizer) -> Callable[[list[str]], tuple[np.ndarray, np.ndarray]]:
-    """The function from texts to (ids of all one after the other, tokens of each), no special ones added. Threads may share it.
-
-    The ids are those of `tokenizer(texts, add_special_tokens=False)`; the backend alone is asked where that adds nothing, which saves a third.
-    """
-    from transformers import TokenizersBackend
-
-    dtype, kind = dtype_of(tokenizer), type(tokenizer)
-    tokenizer([""], add_special_tokens=False)  # sets truncation, padding and what special tokens in the text are
-    plain = all(
-        getattr(kind, name, None) is getattr(TokenizersBackend, name, None)
-        for name in ("__call__", "_encode_plus", "_batch_encode_plus")
-    )
-
-    def backend(texts: list[str]) -> list[list[int]]:
-        return [e.ids for e in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-
-    def whole(texts: list[str]) -> list[list[int]]:
-        return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-
-    def encode(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        ids = backend(texts) if plain else whole(texts)
-        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        return np.fromiter(itertools.chain.from_iterable(ids), dtype, int(lengths.sum())), lengths
-
-    return encode if plain else _one_at_a_time(encode)
+    @classmethod
+    def read(cls, path: Path, exact: bool) -> Done | None:
+        """What is written there, if the files beside it hold it; exact: and no byte more."""
+        try:
+            fields = json.loads(path.read_text())
+            done = cls(**fields | {"notes": {name: Note(**note) for name, note in fields["notes"].items()}})
+            there = {name: (path.parent / name).stat().st_size for name in done.sizes}
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        fits = all(there[name] == size or (there[name] > size and not exact) for name, size in done.sizes.items())
+        return done if fits else None
 
 
-def build(place: Path, rows: Iterator[dict], texts: Texts, tokenizer, whole: Callable[[], bool]) -> None:
+@dataclass
+class Chunk:
+    """Rows that are tokenized together. size: characters."""
+
+    rows: list[dict] = field(default_factory=list)
+    texts: list[tuple[Text, ...]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    size: int = 0
+
+
+def build(
+    place: Path,
+    rows: Iterator[dict],
+    texts: Texts,
+    tokenizer,
+    whole: Callable[[], bool],
+    annotate: Annotate | None = None,
+) -> None:
     """Make the table `place`, or go on making it. whole: whether it is there, perhaps by another process in the meantime.
 
-    OSError if the disk refuses, Interrupted after a signal: then what is finished is kept for the next try.
+    annotate: what is noted of a row (see `xlt.data.notes`); needed where texts are given as words.
+    OSError if the disk refuses, Interrupted after a signal: then what is finished is kept for the next try. BadRow, with the row's number,
+    if `texts` or `annotate` refuse it.
     """
     aside = place.with_name(f".building-{place.name}")
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +107,7 @@ def build(place: Path, rows: Iterator[dict], texts: Texts, tokenizer, whole: Cal
             return
         remove_abandoned(place.parent)
         try:
-            done = _fill(aside, rows, texts, tokenizer)
-            meta = {**asdict(done), "labels": done.labels or None, "dtype": dtype_of(tokenizer).name}
-            (aside / "meta.json").write_text(json.dumps(meta))
+            _fill(aside, rows, texts, tokenizer, annotate).write(aside / "meta.json")
             (aside / "done.json").unlink(missing_ok=True)
             shutil.rmtree(place, ignore_errors=True)  # damaged, if it is there at all
             os.rename(aside, place)
@@ -121,37 +129,50 @@ def remove_abandoned(folder: Path) -> None:
             half.with_name(f"{half.name}.lock").unlink(missing_ok=True)
 
 
-def _fill(aside: Path, rows: Iterator[dict], texts: Texts, tokenizer) -> Done:
-    """Write FILES of all rows into `aside`."""
-    dtype = dtype_of(tokenizer)
-    done = _found(aside, dtype) or Done()
+def _fill(aside: Path, rows: Iterator[dict], texts: Texts, tokenizer, annotate: Annotate | None) -> Done:
+    """Write the files of all rows into `aside`."""
+    done = Done.read(aside / "done.json", exact=False) or Done(dtype_of(tokenizer).name)
     for _ in itertools.islice(rows, done.rows):  # to read is quick beside to tokenize
         signals.stop_if_requested("while encoding text; what is finished is kept, run the same command again")
     aside.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        out = [stack.enter_context(open(aside / name, "r+b" if done.rows else "wb")) for name in FILES]
-        for file, size in zip(out, done.sizes(dtype), strict=True):
-            file.truncate(size if done.rows else 0)
-            file.seek(0, os.SEEK_END)
-        tokens, offsets, labels = out
-        if not done.rows:
-            offsets.write(np.zeros(1, np.int64).tobytes())
+        out = {}
+
+        def opened(name: str):
+            """The file, to be written on from where it is."""
+            if name not in out:
+                out[name] = stack.enter_context(open(aside / name, "r+b" if done.rows else "wb"))
+                out[name].truncate(done.sizes[name] if done.rows else 0)
+                out[name].seek(0, os.SEEK_END)
+                if name.endswith("offsets.bin") and not done.rows:
+                    out[name].write(np.zeros(1, np.int64).tobytes())
+            return out[name]
+
+        for name in done.sizes:
+            opened(name)
         numbers, saved = {name: i for i, name in enumerate(done.labels)}, done.tokens
 
         def save() -> None:
-            for file in out:
+            for file in out.values():
                 file.flush()
                 os.fsync(file.fileno())
-            files.write_json(aside / "done.json", asdict(done))
+            done.write(aside / "done.json")
 
-        for count, segments, names, (ids, lengths) in _encoded(rows, texts, encoder(tokenizer)):
-            done.segments = segments
-            tokens.write(ids.tobytes())  # tofile would hide why a disk refuses
-            offsets.write((done.tokens + np.cumsum(lengths)).tobytes())
-            if names:
-                labels.write(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int32).tobytes())
+        work = plain(tokenizer) if annotate is None else annotated(tokenizer, annotate)
+        for chunk, ids, lengths, noted in _encoded(rows, texts, work, done.rows):
+            opened("tokens.bin").write(ids.tobytes())  # tofile would hide why a disk refuses
+            opened("offsets.bin").write((done.tokens + np.cumsum(lengths)).tobytes())
+            if chunk.labels:
+                label_of = [numbers.setdefault(name, len(numbers)) for name in chunk.labels]
+                opened("labels.bin").write(np.array(label_of, np.int32).tobytes())
                 done.labels = list(numbers)
-            done.rows, done.tokens = done.rows + count, done.tokens + len(ids)
+            for name, (entries, counts) in noted.items():
+                note = done.notes.setdefault(name, Note.like(entries))
+                files_of_note = opened(entries_of(name)), opened(offsets_of(name))
+                for file, new in zip(files_of_note, note.bytes_of(entries, counts), strict=True):
+                    file.write(new)
+            done.segments = len(chunk.texts[0])
+            done.rows, done.tokens = done.rows + len(chunk.rows), done.tokens + len(ids)
             if signals.requested() or done.tokens - saved >= SAVE_TOKENS:
                 saved = done.tokens
                 save()
@@ -159,65 +180,77 @@ def _fill(aside: Path, rows: Iterator[dict], texts: Texts, tokenizer) -> Done:
     return done
 
 
-def _found(aside: Path, dtype: np.dtype) -> Done | None:
-    """What a killed build has noted, if its files still hold it."""
+def plain(tokenizer) -> Callable[[Chunk], tuple[np.ndarray, np.ndarray, Noted]]:
+    """The function from a chunk to its ids and their lengths."""
+    encode = encoder(tokenizer)
+    return lambda chunk: (*encode([text for texts in chunk.texts for text in texts]), {})
+
+
+def annotated(tokenizer, annotate: Annotate) -> Callable[[Chunk], tuple[np.ndarray, np.ndarray, Noted]]:
+    """The function from a chunk to its ids, their lengths, and the notes."""
+    encode, dtype = encodings(tokenizer), dtype_of(tokenizer)
+
+    def work(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, Noted]:
+        found, count = encode([text for texts in chunk.texts for text in texts]), len(chunk.texts[0])
+        noted = []
+        for i, row in enumerate(chunk.rows):
+            with numbered(i):
+                noted.append(annotate(row, tuple(found[i * count : (i + 1) * count])))
+        lengths = np.fromiter((len(e.ids) for e in found), np.int64, len(found))
+        return np.concatenate([e.ids for e in found]).astype(dtype), lengths, collect(noted)
+
+    return work
+
+
+@contextmanager
+def numbered(row: int) -> Iterator[None]:
+    """A BadRow inside is so many rows further on."""
     try:
-        done = Done(**json.loads((aside / "done.json").read_text()))
-        sizes = [(aside / name).stat().st_size for name in FILES]
-    except (OSError, ValueError, TypeError):
-        return None
-    return done if all(a >= b for a, b in zip(sizes, done.sizes(dtype), strict=True)) else None
+        yield
+    except BadRow as error:
+        error.row += row
+        raise
 
 
-def _encoded(rows: Iterator[dict], texts: Texts, encode: Callable) -> Iterator[tuple[int, int, list[str], tuple]]:
-    """(rows, segments of each, labels, ids and lengths) of one chunk after the other; the next ones are tokenized meanwhile."""
+def _encoded(rows: Iterator[dict], texts: Texts, work: Callable, first: int) -> Iterator[tuple]:
+    """One chunk after the other, and what `work` makes of it; the next ones are worked on meanwhile. first: number of the first row."""
     threads = min(len(os.sched_getaffinity(0)), 8)  # beyond that, reading is the slower part
-    waiting: deque[tuple[int, tuple, Future]] = deque()
+    waiting: deque[tuple[Chunk, int, Future]] = deque()
     ahead = 0
     with ThreadPoolExecutor(threads) as pool:
         try:
             while True:
-                parts, names, size = take(rows, texts)
-                if parts:
-                    future = pool.submit(encode, [text for part in parts for text in part])
-                    waiting.append((size, (len(parts), len(parts[0]), names), future))
-                    ahead += size
-                while waiting and (not parts or len(waiting) > 2 * threads or ahead > CHARS_AHEAD):
-                    size, about, future = waiting.popleft()
-                    ahead -= size
-                    yield *about, future.result()
-                if not parts:
+                with numbered(first):
+                    chunk = take(rows, texts)
+                if chunk.rows:
+                    waiting.append((chunk, first, pool.submit(work, chunk)))
+                    ahead, first = ahead + chunk.size, first + len(chunk.rows)
+                while waiting and (not chunk.rows or len(waiting) > 2 * threads or ahead > CHARS_AHEAD):
+                    ready, begin, future = waiting.popleft()
+                    ahead -= ready.size
+                    with numbered(begin):
+                        made = future.result()
+                    yield ready, *made
+                if not chunk.rows:
                     return
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def take(rows: Iterator[dict], texts: Texts, most: int | None = None) -> tuple[list[tuple[str, ...]], list[str], int]:
-    """(texts of each row, labels if they have any, characters) of the next chunk; empty at the end. most: rows, if fewer than usual."""
+def take(rows: Iterator[dict], texts: Texts, most: int | None = None) -> Chunk:
+    """The next rows; none at the end. most: rows, if fewer than usual."""
     most = min(most or CHUNK_ROWS, CHUNK_ROWS)
-    parts, names, size = [], [], 0
+    chunk = Chunk()
     for row in rows:
-        part = texts(row)
-        parts.append(part)
-        size += sum(map(len, part))
+        with numbered(len(chunk.rows)):
+            chunk.texts.append(texts(row))
+        chunk.rows.append(row)
+        chunk.size += sum(len(text) if isinstance(text, str) else sum(map(len, text)) for text in chunk.texts[-1])
         if "label" in row:
-            names.append(row["label"])
-        if len(parts) == most or size >= CHUNK_CHARS:
+            chunk.labels.append(row["label"])
+        if len(chunk.rows) == most or chunk.size >= CHUNK_CHARS:
             break
-    return parts, names, size
-
-
-def _one_at_a_time(function: Callable) -> Callable:
-    """A tokenizer of its own making may not be asked by two threads at once."""
-    from threading import Lock
-
-    lock = Lock()
-
-    def locked(texts: list[str]):
-        with lock:
-            return function(texts)
-
-    return locked
+    return chunk
 
 
 @contextmanager

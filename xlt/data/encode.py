@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from xlt import files, noise
-from xlt.data.building import build
-from xlt.errors import DataError
-from xlt.types import Dataset, Rows
+from xlt.data.building import Annotate, Done, Texts, build
+from xlt.data.notes import Ragged
+from xlt.errors import BadRow, DataError
+from xlt.types import Dataset, Gold, Rows
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Table:
     """Encoded rows of one language and split. n rows of s segments.
 
     tokens: all ids one after the other. offsets: int64 (n*s + 1,), where each segment begins. labels: names, or None; label_of: int32 (n,).
+    notes: what the objective noted of each row; note_names: of those that are names, which. read: the rows anew. where: place of a row in its file.
     """
 
     dataset: str
@@ -37,6 +40,10 @@ class Table:
     labels: list[str] | None
     label_of: np.ndarray | None
     fingerprint: str
+    notes: dict[str, Ragged]
+    note_names: dict[str, list[str]]
+    read: Callable[[], Iterator[dict]]
+    where: Callable[[int], str]
 
     def __len__(self) -> int:
         return (len(self.offsets) - 1) // self.segments
@@ -51,16 +58,43 @@ class Table:
         i = row * self.segments + which
         return self.tokens[self.offsets[i] : self.offsets[i + 1]]
 
-    def labels_as(self, names: list[str]) -> np.ndarray:
-        """Label of each row as its index in `names`. DataError if a label is not among them."""
-        unknown = sorted(set(self.labels) - set(names))
-        if unknown:
-            row = int(np.flatnonzero(np.isin(self.label_of, [self.labels.index(u) for u in unknown]))[0])
+    def met(self, name: str) -> list[str] | None:
+        """The names that occur in it of a note, or as the rows' `label`; None if its rows have none."""
+        return self.labels if name == "label" else self.note_names.get(name)
+
+    def gold(self, names: dict[str, list[str]]) -> Gold:
+        """What its rows should be predicted as; names: the closed sets that the model knows, by note (or `label`).
+
+        DataError for a name that is not in its set, where a row has one.
+        """
+        numbers = {name: self._numbers(name, known) for name, known in names.items()}
+        notes = {
+            name: Ragged(note.entries, note.offsets, numbers.get(name, note.numbers))
+            for name, note in self.notes.items()
+        }
+        labels = numbers["label"][self.label_of] if "label" in names else None
+        return Gold(labels, names, notes, len(self), self.read)
+
+    def _numbers(self, name: str, known: list[str]) -> np.ndarray:
+        """Of each name in the table, its number in `known`."""
+        met = self.met(name)
+        if met is None:
             raise DataError(
-                f"dataset {self.dataset}, language {self.language}, split {self.split}, row {row + 1}: label {unknown[0]!r} is not one of those "
-                f"the model knows ({', '.join(names)}); map or remove such rows, or declare all labels in dataset.label_names before fine-tuning"
+                f"dataset {self.dataset}, language {self.language}, split {self.split}: its rows have no {name}, so nothing can be scored"
             )
-        return np.array([names.index(name) for name in self.labels], np.int64)[self.label_of]
+        index = {each: i for i, each in enumerate(known)}
+        if unknown := sorted(set(met) - set(known)):
+            which, row = met.index(unknown[0]), 0
+            if name == "label":
+                row = int(np.flatnonzero(self.label_of == which)[0])
+            else:
+                entry = int(np.flatnonzero(self.notes[name].entries == which)[0])
+                row = int(np.searchsorted(self.notes[name].offsets, entry, side="right")) - 1
+            raise DataError(
+                f"{self.where(row)}: {name} {unknown[0]!r} is not one of those the model knows ({', '.join(known)}); map or remove such rows, "
+                "or declare all of them in dataset.label_names before fine-tuning"
+            )
+        return np.array([index[each] for each in met], np.int64)
 
 
 def gather(
@@ -69,17 +103,19 @@ def gather(
     rows: np.ndarray,
     epochs: np.ndarray,
     seed: int,
-    labels: list[np.ndarray] | None,
+    golds: list[Gold] | None,
 ) -> Rows:
-    """The rows (R,) of `tables[streams]`. labels: per table, int64 (n,)."""
+    """The rows (R,) of `tables[streams]`. golds: of each table, where the objective wants labels or notes."""
     picked = list(zip(streams.tolist(), rows.tolist(), strict=True))
     bases = [noise.key(seed, t.dataset, t.language, t.split) for t in tables]
     keys = np.array([bases[s] for s in streams.tolist()], np.uint64)
+    labelled = golds is not None and golds[0].labels is not None
     return Rows(
         segments=[[tables[s].segment(r, i) for s, r in picked] for i in range(tables[0].segments)],
-        labels=None if labels is None else np.array([labels[s][r] for s, r in picked], np.int64),
+        labels=np.array([golds[s].labels[r] for s, r in picked], np.int64) if labelled else None,
         keys=noise.combine(noise.combine(keys, rows), epochs),
         languages=[tables[s].language for s, _ in picked],
+        notes={name: [golds[s].notes[name][r] for s, r in picked] for name in (golds[0].notes if golds else ())},
     )
 
 
@@ -88,50 +124,58 @@ def encode(
     view: str,
     language: str,
     split: str,
-    texts: Callable[[dict], tuple[str, ...]],
+    texts: Texts,
     tokenizer,
     tokenizer_hash: str,
     cache: Path,
+    annotate: Annotate | None = None,
+    annotation: str = "",
 ) -> Table:
-    """The table of one language and split, from the cache or built now. DataError if the split has no row."""
+    """The table of one language and split, from the cache or built now. DataError if the split has no row, or one that cannot be encoded.
+
+    annotate: what is noted of each row; annotation: what tells it from other functions that note something.
+    """
+    read, where = partial(dataset.rows, view, language, split), partial(_where, dataset, view, language, split)
     fingerprint = dataset.fingerprint(view, language, split)
-    # objectives may take one or both texts of the same row, and one that needs a text the rows have not says so here
-    segments = next((len(texts(row)) for row in dataset.rows(view, language, split)), 0)
-    name = hashlib.sha256(
-        json.dumps([FORMAT, fingerprint, view, language, split, tokenizer_hash, segments]).encode()
-    ).hexdigest()[:32]
-    place = cache / "encoded" / name
-    if (meta := _whole(place)) is None:
-        with files.disk(place):
-            build(place, dataset.rows(view, language, split), texts, tokenizer, lambda: _whole(place) is not None)
-        meta = json.loads((place / "meta.json").read_text())
-    if meta["rows"] == 0:
+    try:
+        # objectives may take different texts of the same rows, and one that needs a text the rows have not says so here
+        probe = next((texts(row) for row in read()), ())
+        identity = [FORMAT, fingerprint, view, language, split, tokenizer_hash, probe, annotation]
+        place = cache / "encoded" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+        if _whole(place) is None:
+            with files.disk(place):
+                build(place, read(), texts, tokenizer, lambda: _whole(place) is not None, annotate)
+    except BadRow as error:
+        raise DataError(f"{where(error.row)}: {error}") from None
+    done = _whole(place)
+    if done.rows == 0:
         raise DataError(
             f"dataset {dataset.name}: language {language}, split {split} has no rows; check dataset.root, or leave the language out"
         )
-    label_of = np.fromfile(place / "labels.bin", np.int32) if meta["labels"] else None
     return Table(
         dataset=dataset.name,
         language=language,
         split=split,
-        segments=meta["segments"],
-        tokens=np.memmap(place / "tokens.bin", meta["dtype"], "r") if meta["tokens"] else np.empty(0, meta["dtype"]),
+        segments=done.segments,
+        tokens=np.memmap(place / "tokens.bin", done.dtype, "r") if done.tokens else np.empty(0, done.dtype),
         offsets=np.memmap(place / "offsets.bin", np.int64, "r"),
-        labels=meta["labels"],
-        label_of=label_of,
+        labels=done.labels or None,
+        label_of=np.fromfile(place / "labels.bin", np.int32) if done.labels else None,
         fingerprint=fingerprint,
+        notes={name: Ragged.open(place, name, note) for name, note in done.notes.items()},
+        note_names={name: note.names for name, note in done.notes.items() if note.names is not None},
+        read=read,
+        where=where,
     )
 
 
-def _whole(place: Path) -> dict | None:
+def _whole(place: Path) -> Done | None:
     """What is known of a table in the cache; None if it is not there or its files do not have the sizes they should have."""
-    try:
-        meta = json.loads((place / "meta.json").read_text())
-        sizes = {
-            "tokens.bin": meta["tokens"] * np.dtype(meta["dtype"]).itemsize,
-            "offsets.bin": (meta["rows"] * meta["segments"] + 1) * 8,
-            "labels.bin": meta["rows"] * 4 if meta["labels"] else 0,
-        }
-        return meta if all((place / name).stat().st_size == size for name, size in sizes.items()) else None
-    except (OSError, ValueError, KeyError):
-        return None
+    return Done.read(place / "meta.json", exact=True)
+
+
+def _where(dataset: Dataset, view: str, language: str, split: str, row: int) -> str:
+    """The place of a row, for a message."""
+    if hasattr(dataset, "locate"):
+        return dataset.locate(view, language, split, row)
+    return f"dataset {dataset.name}, language {language}, split {split}, row {row + 1}"

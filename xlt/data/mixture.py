@@ -42,6 +42,15 @@ class Mixture:
             part.rows(view, language, split) for part in self._holding(view, language, split)
         )
 
+    def locate(self, view: str, language: str, split: str, number: int) -> str:
+        """Where the row of that number (from 0) stands."""
+        for part in self._holding(view, language, split):
+            count = sum(1 for _ in itertools.islice(part.rows(view, language, split), number + 1))
+            if count > number:
+                return part.locate(view, language, split, number)
+            number -= count
+        raise IndexError(number)
+
     def labels(self) -> list[str] | None:
         """The union of the declared sets; None if a part declares none."""
         sets = [part.labels() for part in self.parts.values()]

@@ -41,11 +41,13 @@ def holes(pattern: str) -> set[str]:
 
 
 def fill(text: str, language: str) -> str:
-    """`text` with {lang}, {source}, {target}, {target3} (ISO 639-3) or {flores} (FLORES-200 code) replaced."""
+    """`text` with {lang}, {source}, {target}, {target3} (ISO 639-3), {flores} (FLORES-200 code) or {name} (the language's English name) replaced."""
     source, _, target = language.partition("-")
     text = text.replace("{lang}", language).replace("{source}", source).replace("{target}", target)
-    if "{flores}" in text or "{target3}" in text:
+    if any(hole in text for hole in ("{flores}", "{target3}", "{name}")):
         from xlt import languages
+
+        text = text.replace("{name}", languages.info(language).name if "{name}" in text else "")
 
         text = text.replace("{flores}", languages.flores(language) if "{flores}" in text else "")
         text = text.replace("{target3}", languages.info(target).iso639_3 if "{target3}" in text else "")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+from xlt.errors import BadRow
+
 
 class View(str, Enum):
     """What the rows of a data set are."""
@@ -31,15 +33,11 @@ REQUIRED = {
     View.retrieval: ("query", "positives"),
     View.dictionary: ("word", "translation"),
 }
-OPTIONAL = {View.classification: ("text_pair",)}
+OPTIONAL = {View.classification: ("text_pair",), View.tagging: ("label",)}
 FIELDS = {
     view: ("id", *(name for name in names if name != "id"), *OPTIONAL.get(view, ())) for view, names in REQUIRED.items()
 }
 KNOWN = sorted({name for names in FIELDS.values() for name in names})
-
-
-class BadRow(ValueError):
-    """What is wrong with a row, without its place: whoever knows path and line adds them."""
 
 
 def projector(view: View, columns: dict[str, str], labels: list[str] | None, max_line: int) -> Callable[[dict], dict]:

@@ -19,8 +19,8 @@ from xlt.data import patterns
 from xlt.data.folder import Folder
 from xlt.data.hub import Hub
 from xlt.data.readers import Format
-from xlt.data.rows import KNOWN, REQUIRED, BadRow, View, projector
-from xlt.errors import ConfigError, DataError
+from xlt.data.rows import KNOWN, REQUIRED, View, projector
+from xlt.errors import BadRow, ConfigError, DataError
 
 PAIRED = (View.parallel, View.dictionary)  # views whose "language" is a pair such as en-de
 Located = Iterator[tuple[str, dict]]  # where a row stands ("PATH line 7"), and the row
@@ -53,7 +53,9 @@ class Files:
     )
     row_counts: dict[str, int] | None  # of a streamed data set, the rows of each language, where they are drawn by them
     hub: str | None  # name on the Hugging Face hub, taken if root is null
-    hub_config: str | None  # with {lang}, {flores} (FLORES-200 code), or {source}, {target}, {target3} (ISO 639-3)
+    hub_config: (
+        str | None
+    )  # with {lang}, {flores} (FLORES-200 code), {name} (English name), or {source}, {target}, {target3} (ISO 639-3)
     max_line: int  # characters of a line or text; longer ones are refused
 
     def __post_init__(self) -> None:
@@ -119,10 +121,11 @@ class Files:
 
     def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
         """All rows in the files' order, read anew at each call."""
-        self._check_split(view, language, split)
-        sides = self._sides(view, language)
-        located = self._pairs(*sides, split) if len(sides) == 2 else self._read(View(view), language, split)
-        return self._filled(located, sides, split)
+        return self._filled(self._located(view, language, split), self._sides(view, language), split)
+
+    def locate(self, view: str, language: str, split: str, number: int) -> str:
+        """Where the row of that number (from 0) stands: "PATH line 7"."""
+        return next(itertools.islice(self._located(view, language, split), number, None))[0]
 
     def stream(self, view: str, language: str, split: str, at: dict) -> tuple[Iterator[dict], Callable[[], dict]]:
         """The rows from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning.
@@ -225,6 +228,11 @@ class Files:
                 )
             places[key] = place
             yield place, key, row
+
+    def _located(self, view: str, language: str, split: str) -> Located:
+        self._check_split(view, language, split)
+        sides = self._sides(view, language)
+        return self._pairs(*sides, split) if len(sides) == 2 else self._read(View(view), language, split)
 
     def _filled(self, located: Located, sides: list[str], split: str) -> Iterator[dict]:
         count = 0

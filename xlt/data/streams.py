@@ -17,7 +17,7 @@ from xlt import noise
 from xlt.data.building import take
 from xlt.data.plan import cut
 from xlt.data.sampling import Shares
-from xlt.errors import DataError
+from xlt.errors import BadRow, DataError
 from xlt.types import Rows
 
 Opened = tuple[Iterator[dict], Callable[[], dict]]  # rows from a place on, and where those taken so far lead to
@@ -80,10 +80,14 @@ class Stream:
             if self._rows is None:
                 self._rows, self._where = self._open(self._next.source or {})
             while len(self._block) < self.block:
-                parts, _, _ = take(self._rows, self._texts, self.block - len(self._block))
-                if not parts:
+                try:
+                    chunk = take(self._rows, self._texts, self.block - len(self._block))
+                except BadRow as error:
+                    row = self.place.row + len(self._block) + error.row + 1
+                    raise DataError(f"{self.name}, row {row}: {error}") from None
+                if not chunk.rows:
                     break
-                self._block += self._encoded(parts)
+                self._block += self._encoded(chunk.texts)
             if len(self._block) == self.block:
                 self._next = replace(self.place, row=self.place.row + self.block, source=self._where())
             else:  # the end of the text

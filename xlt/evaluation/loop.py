@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from xlt import signals
 from xlt.data.encode import Table, gather
 from xlt.errors import NonFinite
-from xlt.types import Objective
+from xlt.types import Gold, Objective, Outputs
 from xlt.vocabulary import Vocabulary
 
 EVAL_SEED = 0  # noise of a validation (masked positions) is the same at every step of every run
@@ -21,14 +22,14 @@ def predict(
     model,
     objective: Objective,
     table: Table,
-    labels: np.ndarray | None,
+    gold: Gold,
     vocabulary: Vocabulary,
     max_length: int,
     budget: int,
     accelerator,
     rows: int | None = None,
-) -> dict[str, np.ndarray]:
-    """Outputs of `objective.predict` for the first `rows` rows (None: all). budget: padded tokens per forward pass.
+) -> dict[str, Outputs]:
+    """Outputs of `objective.predict` for the first `rows` rows (None: all): an array, or one for each row. budget: padded tokens per forward pass.
 
     NonFinite if an output is not a number: argmax over NaN would be scored as if it were a prediction.
     """
@@ -36,23 +37,39 @@ def predict(
     chosen = np.arange(len(table) if rows is None else min(rows, len(table)))
     lengths = objective.row_length(table.lengths[chosen], vocabulary, max_length)
     order = chosen[np.argsort(-lengths, kind="stable")]  # longest first: what does not fit in memory fails at once
-    parts: dict[str, list[np.ndarray]] = {}
+    parts: dict[str, list[Outputs]] = {}
     for batch_rows in _budgeted(order, lengths[order], budget):
         signals.stop_if_requested("while scoring; run the same command again to go on")
         zeros = np.zeros(len(batch_rows), np.int64)
-        drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, None if labels is None else [labels])
+        drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, [gold])
         batch = objective.collate(drawn, vocabulary, max_length).to(accelerator.device)
         for name, output in model(objective.predict, batch).items():
-            parts.setdefault(name, []).append(output.cpu().numpy())
+            ragged = isinstance(output, list)
+            parts.setdefault(name, []).append([o.cpu().numpy() for o in output] if ragged else output.cpu().numpy())
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    joined = {name: np.concatenate(outputs)[back] for name, outputs in parts.items()}
-    if broken := [name for name, output in joined.items() if not np.isfinite(output).all()]:
+    joined = {name: _joined(outputs, back) for name, outputs in parts.items()}
+    if broken := [name for name, output in joined.items() if not _finite(output)]:
         raise NonFinite(
             f"{table.dataset}, {table.language}, {table.split}: the model's {broken[0]} are NaN or infinite, so no score would mean anything; "
             "its weights have run away: train it with a lower train.learning_rate or more train.warmup"
         )
     return joined
+
+
+def _joined(outputs: list[Outputs], back: np.ndarray) -> Outputs:
+    """The outputs of all batches as one, in the rows' order. back: where each row stands among them."""
+    if isinstance(outputs[0], list):
+        each = list(itertools.chain.from_iterable(outputs))
+        if len(each) != len(back):
+            raise ValueError(f"{len(each)} outputs for {len(back)} rows")
+        return [each[i] for i in back.tolist()]
+    return np.concatenate(outputs)[back]
+
+
+def _finite(output: Outputs) -> bool:
+    """Whether all of it is numbers."""
+    return all(np.isfinite(o).all() for o in output) if isinstance(output, list) else bool(np.isfinite(output).all())
 
 
 def _budgeted(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

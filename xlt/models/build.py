@@ -22,6 +22,7 @@ from xlt.models.families import family
 from xlt.models.heads import KINDS
 from xlt.models.inputs import InputEmbeddings, MultilingualInput, input_embeddings
 from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, load_config, locate
+from xlt.types import Labels
 
 HEADS_FILE, TASK_FILE = "heads.safetensors", "xlt.json"
 _NO_HEAD = "Unrecognized configuration class"  # how transformers says that an architecture has no model of the kind
@@ -109,7 +110,7 @@ def build(
     node: Pretrained | FromScratch | Recurrent | MultilingualInput,
     head: str,
     objective,
-    labels: list[str] | None,
+    labels: Labels | None,
     tokenizer,
     seed: int,
     load_heads: bool = False,

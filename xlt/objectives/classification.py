@@ -6,6 +6,8 @@ that of RoBERTa's fine-tuning (Liu et al. 2019; dropout, dense, tanh, dropout, p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from torch.nn import functional as F
 from xlt import metrics
 from xlt.errors import ConfigError
 from xlt.objectives.losses import one_a_row
-from xlt.types import Batch
+from xlt.types import Batch, Gold
 
 HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True}
 
@@ -47,7 +49,21 @@ def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
     return {"logits": self.logits(model, batch).float()}
 
 
-def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
     """Of the most probable labels."""
     predicted = outputs["logits"].argmax(-1)
-    return {"accuracy": metrics.accuracy(predicted, labels), "macro_f1": metrics.macro_f1(predicted, labels)}
+    return {"accuracy": metrics.accuracy(predicted, gold.labels), "macro_f1": metrics.macro_f1(predicted, gold.labels)}
+
+
+def records(self, outputs: dict[str, np.ndarray], gold: Gold) -> Iterator[dict]:
+    """The label of each row, the one predicted, and the probability of each."""
+    names = gold.names["label"]
+    for label, p in zip(gold.labels, probabilities(outputs["logits"]), strict=True):
+        each = {name: round(float(x), 6) for name, x in zip(names, p, strict=True)}
+        yield {"label": names[label], "prediction": names[int(p.argmax())], "probabilities": each}
+
+
+def probabilities(logits_RN: np.ndarray) -> np.ndarray:
+    """Softmax."""
+    shifted_RN = np.exp(logits_RN - logits_RN.max(-1, keepdims=True))
+    return shifted_RN / shifted_RN.sum(-1, keepdims=True)

@@ -16,7 +16,7 @@ from xlt.alignment.similarity import coral_distance, covariance
 from xlt.models.pooling import Pool, pool
 from xlt.objectives import plain_text
 from xlt.objectives.sentence_pairs import check_layer
-from xlt.types import Batch, Rows
+from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
 
@@ -81,7 +81,7 @@ class Coral:
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         return {"vectors": pool(self.hidden(model, batch), batch["attention_mask"], self.pool or Pool.mean).float()}
 
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
         """Variance, the mean over the width: near 0, all sentences have one vector."""
         return {"variance": float(outputs["vectors"].var(0).mean())}
 

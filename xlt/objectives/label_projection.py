@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from xlt.errors import ConfigError
 from xlt.objectives import sentence_pairs
 from xlt.objectives.losses import one_a_row
-from xlt.types import Batch
+from xlt.types import Batch, Gold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,6 @@ class LabelProjection:
         losses_B, said_BN, target_BN = self.losses(model, batch)
         return {"losses": losses_B, "agrees": (said_BN.argmax(-1) == target_BN.argmax(-1)).float()}
 
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
         """agreement: share of dev pairs whose two sides get the same label. No gold label is known of either."""
         return {"agreement": float(outputs["agrees"].mean()), "loss": float(outputs["losses"].mean())}

@@ -16,7 +16,7 @@ from xlt.alignment.similarity import squared_distances
 from xlt.models.pooling import Pool
 from xlt.objectives import sentence_pairs
 from xlt.objectives.losses import one_a_row
-from xlt.types import Batch
+from xlt.types import Batch, Gold
 
 
 class Held(str, Enum):
@@ -53,6 +53,6 @@ class MeanSquaredError:
                 sides.append(sentence_pairs.vectors(self, model, batch, side))
         return one_a_row(squared_distances(*sides))
 
-    def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+    def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
         distance = float(np.square(outputs["source"] - outputs["target"]).mean())
-        return {**sentence_pairs.score(self, outputs, labels), "squared_distance": distance}
+        return {**sentence_pairs.score(self, outputs, gold), "squared_distance": distance}

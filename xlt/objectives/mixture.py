@@ -15,7 +15,7 @@ import torch
 
 from xlt.errors import ConfigError
 from xlt.schedules import Piecewise, is_weight
-from xlt.types import Batch, loss_function
+from xlt.types import Batch, Labels, closed, loss_function
 
 
 class Updates(str, Enum):
@@ -172,7 +172,12 @@ class Mixture:
             for metric, higher in part.objective.higher_is_better.items()
         }
 
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """Names of the main part's closed sets: it alone has labels."""
+        return closed(self.parts[self.main].objective)
+
+    def modules(self, width: int, labels: Labels | None) -> dict[str, torch.nn.Module]:
         """Those of all parts. ConfigError if two bring one of the same name."""
         modules: dict[str, torch.nn.Module] = {}
         for name, part in self.parts.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from xlt.types import Labels
 from xlt.vocabulary import Vocabulary
 
 
@@ -13,7 +14,7 @@ def texts(self, row: dict) -> tuple[str, ...]:
     return (row["text"],)
 
 
-def modules(self, width: int, labels: list[str] | None) -> dict[str, torch.nn.Module]:
+def modules(self, width: int, labels: Labels | None) -> dict[str, torch.nn.Module]:
     """None: what is learned is the backbone's own."""
     return {}
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from xlt.models.heads import directions, lm_losses, lm_scores
-from xlt.types import Batch
+from xlt.types import Batch, Gold
 
 HIGHER_IS_BETTER = {"loss": False, "perplexity": False, "accuracy": True}
 
@@ -49,7 +49,7 @@ def predict(objective, model, batch: Batch) -> dict[str, torch.Tensor]:
     return {"sums": _by_row(batch, torch.stack([losses_M, hits_M, torch.ones_like(hits_M)], 1).double())}
 
 
-def score(objective, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+def score(objective, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
     """Mean loss in nats, perplexity and accuracy over all predictions of a language."""
     total, hits, count = outputs["sums"].sum(0).tolist()
     count = max(count, 1.0)  # nothing was predicted: a loss of 0 over nothing

@@ -15,7 +15,7 @@ from xlt.errors import ConfigError
 from xlt.models.pooling import pool
 from xlt.objectives.losses import one_a_row
 from xlt.objectives.plain_text import modules  # noqa: F401  the model's states are compared as they are
-from xlt.types import Batch, Rows
+from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
 SIDES = ("source", "target")
@@ -98,6 +98,6 @@ def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
     return {side: vectors(self, model, batch, side) for side in SIDES}
 
 
-def score(self, outputs: dict[str, np.ndarray], labels: np.ndarray | None) -> dict[str, float]:
+def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
     """Retrieval by cosine."""
     return retrieval_accuracy(torch.from_numpy(outputs["source"]), torch.from_numpy(outputs["target"]))

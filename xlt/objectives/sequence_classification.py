@@ -12,7 +12,7 @@ from torch import nn
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool, pool
 from xlt.objectives import classification
-from xlt.types import Batch, Rows
+from xlt.types import Batch, Labels, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
 
@@ -35,7 +35,7 @@ class SequenceClassification:
         classification.check_dropout(self.dropout)
 
     loss, loss_by_row = classification.loss, classification.loss_by_row
-    predict, score = classification.predict, classification.score
+    predict, score, records = classification.predict, classification.score, classification.records
 
     def texts(self, row: dict) -> tuple[str, ...]:
         if self.pair and "text_pair" not in row:
@@ -44,7 +44,7 @@ class SequenceClassification:
             )
         return (row["text"], row["text_pair"]) if self.pair else (row["text"],)
 
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
+    def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
         return classification.head(width, width, labels, self.hidden, self.dropout)
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool, pool
 from xlt.objectives import classification, sentence_pairs
-from xlt.types import Batch, Rows
+from xlt.types import Batch, Labels, Rows
 from xlt.vocabulary import Vocabulary
 
 SIDES = ("first", "second")
@@ -56,7 +56,7 @@ class SiameseClassification:
         classification.check_dropout(self.dropout)
 
     loss, loss_by_row = classification.loss, classification.loss_by_row
-    predict, score = classification.predict, classification.score
+    predict, score, records = classification.predict, classification.score, classification.records
     row_length = sentence_pairs.row_length
 
     def texts(self, row: dict) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class SiameseClassification:
             )
         return row["text"], row["text_pair"]
 
-    def modules(self, width: int, labels: list[str] | None) -> dict[str, nn.Module]:
+    def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
         return classification.head(width * len(self.features), width, labels, self.hidden, self.dropout)
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:

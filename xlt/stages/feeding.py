@@ -15,11 +15,11 @@ from xlt.stages.drawing import micro_batches, shares_of
 from xlt.stages.parts import LearnedPart, blamed
 from xlt.stages.setup import changed
 from xlt.stages.streaming import Feed, open_feed
-from xlt.types import Batch
+from xlt.types import Batch, Labels, closed_sets
 from xlt.vocabulary import Vocabulary
 
 
-def draw(cfg, parts: list[LearnedPart], labels: list[str] | None, tokenizer) -> tuple[Feed, dict[str, list]]:
+def draw(cfg, parts: list[LearnedPart], labels: Labels | None, tokenizer) -> tuple[Feed, dict[str, list]]:
     """(what the loop is fed with, {part: sampling table})."""
 
     def fed(part: LearnedPart, cfg) -> Feed:
@@ -99,16 +99,16 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
 
 
 def batches_of(
-    plan: Plan, tables: dict[str, Table], labels: list[str] | None, objective, vocabulary: Vocabulary, cfg
+    plan: Plan, tables: dict[str, Table], labels: Labels | None, objective, vocabulary: Vocabulary, cfg
 ) -> Callable[[int], list[Batch]]:
     """step -> the micro-batches of that update."""
     streams = list(tables.values())
-    gold = None if labels is None else [t.labels_as(labels) for t in streams]
+    golds = [t.gold(closed_sets(objective, labels)) for t in streams]
     size = cfg.hardware.micro_batch_size
 
     def batches(step: int) -> list[Batch]:
         draw = plan.batch(step)
-        rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, gold)
+        rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, golds)
         return micro_batches(objective, rows, size, vocabulary, cfg.train.max_length)
 
     return batches

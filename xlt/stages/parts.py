@@ -146,6 +146,10 @@ def _read(
 def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
     if streamed and labelled:
         raise ConfigError(f"dataset.streaming: xlt {cfg.stage} reads all labels before it begins; set it to false")
+    if streamed and hasattr(cfg.objective, "annotate"):
+        raise ConfigError(
+            f"dataset.streaming: {type(cfg.objective).__name__} notes things of rows when they are encoded; set it to false"
+        )
     if streamed and getattr(cfg.objective, "reads_counts", False):
         raise ConfigError(
             f"dataset.streaming: {type(cfg.objective).__name__} chooses tokens by how often all the text has them; set it to false, or "

@@ -10,11 +10,12 @@ from xlt.data.encode import Table
 from xlt.evaluation.loop import predict
 from xlt.stages.parts import LearnedPart
 from xlt.training.progress import Screen
+from xlt.types import Labels, closed_sets
 from xlt.vocabulary import Vocabulary
 
 
 def score_parts(
-    model, parts: list[LearnedPart], labels: list[str] | None, accelerator, rows: int | None
+    model, parts: list[LearnedPart], labels: Labels | None, accelerator, rows: int | None
 ) -> dict[str, dict[str, float]]:
     """The scores of each part on its own dev data, by the names they have in the log."""
     figures = {}
@@ -29,7 +30,7 @@ def score(
     model,
     objective,
     tables: dict[str, Table],
-    labels: list[str] | None,
+    labels: Labels | None,
     vocabulary: Vocabulary,
     cfg,
     accelerator,
@@ -39,11 +40,11 @@ def score(
     figures: dict[str, dict[str, float]] = {}
     kept = {}
     for language, table in tables.items():
-        gold = None if labels is None else table.labels_as(labels)
+        gold = table.gold(closed_sets(objective, labels))
         outputs = predict(
             model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows
         )
-        for metric, value in objective.score(outputs, None if gold is None else gold[:rows]).items():
+        for metric, value in objective.score(outputs, gold.first(rows)).items():
             figures.setdefault(metric, {})[language] = value
         if hasattr(objective, "compare"):
             kept[language] = outputs

@@ -140,13 +140,15 @@ def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen, par
 
 def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict[str, Table]:
     """Encoded rows of each language; from the cache where they are known."""
-    digest = tokenizer_hash(tokenizer)
-    return {
-        language: encode(
-            cfg.dataset, objective.view, language, split, objective.texts, tokenizer, digest, cache_folder(cfg)
-        )
-        for language in wanted
-    }
+    digest, cache = tokenizer_hash(tokenizer), cache_folder(cfg)
+    annotate = getattr(objective, "annotate", None)
+    annotation = objective.annotation if annotate else ""
+
+    def table(language: str) -> Table:
+        where = (cfg.dataset, objective.view, language, split)
+        return encode(*where, objective.texts, tokenizer, digest, cache, annotate, annotation)
+
+    return {language: table(language) for language in wanted}
 
 
 def data_lineage(tables: dict[str, Table]) -> dict[str, str]:

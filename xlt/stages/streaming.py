@@ -9,9 +9,9 @@ from functools import partial
 
 from xlt import noise
 from xlt.config.schema import Sampling
-from xlt.data.building import encoder
 from xlt.data.sampling import LanguageShare, Shares
 from xlt.data.streams import Stream, Streams
+from xlt.data.subwords import encoder
 from xlt.errors import ConfigError
 from xlt.stages.drawing import micro_batches, shares_of
 from xlt.types import BatchOf

@@ -23,6 +23,7 @@ from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw, freeze
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
+from xlt.types import Labels, closed
 
 
 @dataclass(frozen=True)
@@ -200,17 +201,21 @@ def continue_task(cfg, tokenizer, languages: list[str]) -> TransferModel:
     return model
 
 
-def label_names(cfg, tables: dict[str, Table]) -> list[str]:
-    """The task's labels: those the data set declares, else those of the source languages' training rows, sorted."""
-    declared = cfg.dataset.labels()
-    if declared is not None:
-        return declared
-    missing = [language for language, table in tables.items() if table.labels is None]
-    if missing:
-        raise ConfigError(
-            f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no label; map dataset.columns.label to the column that holds it"
-        )
-    return sorted({name for table in tables.values() for name in table.labels})
+def label_names(cfg, tables: dict[str, Table]) -> Labels:
+    """The names of the task's labels: those the data set declares, else those of the source languages' training rows, sorted. [] if it has none.
+
+    Of a task with several closed sets {set: names}; the data set declares the first.
+    """
+    names = {}
+    for which in closed(cfg.objective):
+        missing = [language for language, table in tables.items() if table.met(which) is None]
+        if missing:
+            raise ConfigError(
+                f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no {which}; map dataset.columns.{which} to the column that holds it"
+            )
+        declared = None if names else cfg.dataset.labels()
+        names[which] = declared or sorted({name for table in tables.values() for name in table.met(which)})
+    return names if len(names) > 1 else next(iter(names.values()), [])
 
 
 def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progress:

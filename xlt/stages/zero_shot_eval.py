@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
+from xlt.types import Gold, closed_sets
 from xlt.vocabulary import Vocabulary
 
 
@@ -52,9 +54,8 @@ def run(cfg) -> float:
             "parent": parent_lineage(cfg.model.init_from),
         }
     )
-    gold = {
-        language: None if labels is None else table.labels_as(labels) for language, table in tables.items()
-    }  # an unknown label stops the run before it computes
+    sets = closed_sets(objective, labels)
+    golds = {language: table.gold(sets) for language, table in tables.items()}  # an unknown label stops the run here
 
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
     vocabulary = vocabulary.read_by(model, wanted)
@@ -66,16 +67,17 @@ def run(cfg) -> float:
                 model,
                 objective,
                 table,
-                gold[language],
+                golds[language],
                 vocabulary,
                 task["max_length"],
                 cfg.hardware.eval_tokens,
                 accelerator,
             )
-            for metric, value in objective.score(outputs, gold[language]).items():
+            for metric, value in objective.score(outputs, golds[language]).items():
                 figures.setdefault(metric, {})[language] = value
-            if labels is not None:
-                write_predictions(directory.path, cfg.dataset, objective.view, language, outputs["logits"], labels)
+            if hasattr(objective, "records"):
+                path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
+                write_predictions(path, language, objective.records(outputs, golds[language]), golds[language])
             screen.advance(done)
     seconds = time.monotonic() - started
 
@@ -99,7 +101,10 @@ def run(cfg) -> float:
             },
         }
     )
-    screen.say(f"{directory.path}: done" + (f"; predictions in {directory.path / 'predictions'}" if labels else ""))
+    screen.say(
+        f"{directory.path}: done"
+        + (f"; predictions in {place}" if (place := directory.path / "predictions").is_dir() else "")
+    )
     main = summaries[objective.metric]
     return main["target_mean"] if main else float(np.mean(list(figures[objective.metric].values())))
 
@@ -121,22 +126,13 @@ def task_of(cfg) -> dict:
     return {"labels": None, "source_languages": [], "max_length": length}
 
 
-def write_predictions(place: Path, dataset, view: str, language: str, logits_RN: np.ndarray, labels: list[str]) -> None:
-    """predictions/<dataset>.<language>.jsonl: one line per row in the data's order, with the probability of each label."""
-    shifted = np.exp(logits_RN - logits_RN.max(-1, keepdims=True))
-    probabilities = shifted / shifted.sum(-1, keepdims=True)
-    lines = []
-    for number, (row, p) in enumerate(zip(dataset.rows(view, language, "test"), probabilities, strict=True)):
-        guess = {
-            "prediction": labels[int(p.argmax())],
-            "probabilities": {name: round(float(x), 6) for name, x in zip(labels, p, strict=True)},
-        }
-        lines.append(
-            json.dumps(
-                {"id": row.get("id", number), "language": language, "label": row["label"], **guess}, ensure_ascii=False
-            )
-        )
-    files.write_text(place / "predictions" / f"{dataset.name}.{language}.jsonl", "\n".join(lines) + "\n")
+def write_predictions(path: Path, language: str, records: Iterable[dict], gold: Gold) -> None:
+    """One line per row in the data's order: its id (its number, if it has none), its language, and what the objective says of it."""
+    lines = [
+        json.dumps({"id": row.get("id", number), "language": language, **record}, ensure_ascii=False)
+        for number, (row, record) in enumerate(zip(gold.rows, records, strict=True))
+    ]
+    files.write_text(path, "\n".join(lines) + "\n")
 
 
 def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric: str, source: list[str]) -> None:
