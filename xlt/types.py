@@ -74,9 +74,8 @@ class Rows:
         return Rows(segments, labels, self.keys[start:stop], self.languages[start:stop], notes)
 
 
-Labels = (
-    list[str] | dict[str, list[str]]
-)  # names of a task's labels; of a task with several closed sets, each set by its name
+# names of a task's labels; of a task with several closed sets, each set by its name
+Labels = list[str] | dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -193,6 +192,11 @@ def closed_sets(objective: Objective, labels: Labels | None) -> dict[str, list[s
 def closed(objective: Objective) -> tuple[str, ...]:
     """Names of its closed sets."""
     return getattr(objective, "closed", ("label",))
+
+
+def solves(objective: Any) -> bool:
+    """Whether it is a closed form, which no loop trains."""
+    return getattr(objective, "kind", None) == "solver"
 
 
 def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:

@@ -22,6 +22,7 @@ from xlt.config import paths
 from xlt.config.build import build_node
 from xlt.config.compose import compose
 from xlt.objectives.mixture import Mixture
+from xlt.types import solves
 
 NAMES = sorted(p.stem for p in (paths.conf_dir() / "objective").glob("*.yaml"))
 MODELS = {  # by the head that an objective needs: each kind of network that has it
@@ -53,7 +54,7 @@ def _presets() -> dict:
 
 
 OBJECTIVES = _presets()
-TRAINED = [name for name, objective in OBJECTIVES.items() if getattr(objective, "kind", None) != "solver"]
+TRAINED = [name for name, objective in OBJECTIVES.items() if not solves(objective)]
 CASES = [(name, model) for name in TRAINED for model in MODELS.get(OBJECTIVES[name].head, ("tiny",))]
 
 

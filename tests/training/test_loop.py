@@ -24,6 +24,7 @@ from xlt.training.loop import Choice, Pace, Progress, fit
 from xlt.training.optimizer import LearningRate, adamw
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
+from xlt.types import closed_sets
 from xlt.vocabulary import Vocabulary
 
 WORDS = [f"w{i}" for i in range(40)]
@@ -58,7 +59,9 @@ def parts(folder, objective, dropout=0.0, micro=None, workers=0):
     accelerator = Accelerator(cpu=True)
 
     def validate():
-        figures = score(model, objective, dev, labels, vocabulary, cfg, accelerator, None)
+        golds = {language: table.gold(closed_sets(objective, labels)) for language, table in dev.items()}
+        limits = cfg.train.max_length, cfg.hardware.eval_tokens
+        figures = score(model, objective, dev, golds, vocabulary, *limits, accelerator, None)
         return figures, figures[objective.metric]["en"]
 
     return SimpleNamespace(

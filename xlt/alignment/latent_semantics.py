@@ -31,30 +31,26 @@ def latent_semantics(seen: Occurrences, size: int, width: int, iterations: int, 
     of all which of them it is from. Then a truncated SVD by `iterations` of subspace iteration from a random start drawn from `seed`.
     """
     count = int(seen.sentences.max()) + 1
-    pairs = torch.unique(
-        torch.stack([seen.words, seen.sentences]), dim=1
-    )  # a word of two languages is once in a sentence
+    pairs = torch.unique(torch.stack([seen.words, seen.sentences]), dim=1)  # a word of two languages is there once
     of_word = torch.bincount(pairs[0], minlength=size).float()
     of_sentence = torch.bincount(pairs[1], minlength=count).float()
-    weight = lambda words, sentences: (of_word[words] * of_sentence[sentences]).rsqrt()  # noqa: E731
-    matrix = _sparse(pairs[0], pairs[1], weight(*pairs), (size, count))
+
+    def weight(words: torch.Tensor, sentences: torch.Tensor) -> torch.Tensor:
+        return (of_word[words] * of_sentence[sentences]).rsqrt()
 
     spoken = torch.unique(torch.stack([seen.languages, seen.sentences]), dim=1)
     number = int(seen.languages.max()) + 1
     length = torch.bincount(spoken[0], minlength=number).float().clamp(min=1)
-    has = _sparse(spoken[0], spoken[1], torch.ones(spoken.shape[1]), (number, count))
-    means = _sparse(
-        seen.words, seen.languages, weight(seen.words, seen.sentences) / length[seen.languages], (size, number)
-    )
-
-    left, right = zip(*(_both_ways(m) for m in (matrix, means)), strict=True)
-    present, absent = _both_ways(has)
+    shares = weight(seen.words, seen.sentences) / length[seen.languages]
+    matrix_VS, matrix_SV = _both_ways(pairs[0], pairs[1], weight(*pairs), (size, count))
+    means_VG, means_GV = _both_ways(seen.words, seen.languages, shares, (size, number))  # G: languages
+    has_GS, has_SG = _both_ways(spoken[0], spoken[1], torch.ones(spoken.shape[1]), (number, count))
 
     def forward(x_SK: torch.Tensor) -> torch.Tensor:
-        return left[0] @ x_SK - left[1] @ (present @ x_SK)
+        return matrix_VS @ x_SK - means_VG @ (has_GS @ x_SK)
 
     def backward(y_VK: torch.Tensor) -> torch.Tensor:
-        return right[0] @ y_VK - absent @ (right[1] @ y_VK)
+        return matrix_SV @ y_VK - has_SG @ (means_GV @ y_VK)
 
     rank = min(width + _OVERSAMPLING, size, count)
     start = torch.randn(count, rank, generator=torch.Generator().manual_seed(seed))
@@ -71,12 +67,11 @@ def latent_semantics(seen: Occurrences, size: int, width: int, iterations: int, 
     return torch.nn.functional.pad(vectors_VD * scale[:, None], (0, width - kept))
 
 
-def _sparse(rows: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    return torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape, check_invariants=False).coalesce()
-
-
-def _both_ways(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The matrix and its transpose by rows, which multiply several times faster than coordinates."""
+def _both_ways(
+    rows: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The matrix and its transpose, equal places summed; by rows, which multiply several times faster than coordinates."""
+    matrix = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape, check_invariants=False).coalesce()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         return matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr()

@@ -146,7 +146,9 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    if stage != "align" and getattr(objective, "kind", None) == "solver":
+    from xlt.types import solves  # numpy comes with it, which --cfg job does not need
+
+    if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
         )

@@ -86,9 +86,7 @@ class Train:
     beta2: float = MISSING
     epsilon: float = MISSING
     max_grad_norm: float = MISSING
-    freeze: list[str] = (
-        MISSING  # parameters that do not learn, by patterns of their names such as backbone.embeddings.*
-    )
+    freeze: list[str] = MISSING  # patterns such as backbone.embeddings.*: what is called so does not learn
     eval_every: int = MISSING  # updates between two validations; 0: only at the end
     save_every: int = MISSING  # updates between two checkpoints; 0: only at the end
     log_every: int = MISSING  # updates between two lines of metrics.jsonl

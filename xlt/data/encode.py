@@ -142,12 +142,12 @@ def encode(
         probe = next((texts(row) for row in read()), ())
         identity = [FORMAT, fingerprint, view, language, split, tokenizer_hash, probe, annotation]
         place = cache / "encoded" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
-        if _whole(place) is None:
+        if (done := _whole(place)) is None:
             with files.disk(place):
                 build(place, read(), texts, tokenizer, lambda: _whole(place) is not None, annotate)
+            done = _whole(place)
     except BadRow as error:
         raise DataError(f"{where(error.row)}: {error}") from None
-    done = _whole(place)
     if done.rows == 0:
         raise DataError(
             f"dataset {dataset.name}: language {language}, split {split} has no rows; check dataset.root, or leave the language out"

@@ -48,7 +48,6 @@ def fill(text: str, language: str) -> str:
         from xlt import languages
 
         text = text.replace("{name}", languages.info(language).name if "{name}" in text else "")
-
         text = text.replace("{flores}", languages.flores(language) if "{flores}" in text else "")
         text = text.replace("{target3}", languages.info(target).iso639_3 if "{target3}" in text else "")
     return text

@@ -55,7 +55,7 @@ class Files:
     hub: str | None  # name on the Hugging Face hub, taken if root is null
     hub_config: (
         str | None
-    )  # with {lang}, {flores} (FLORES-200 code), {name} (English name), or {source}, {target}, {target3} (ISO 639-3)
+    )  # with the holes of `xlt.data.patterns.fill`: {lang}, {flores}, {name}, {source}, {target}, {target3}
     max_line: int  # characters of a line or text; longer ones are refused
 
     def __post_init__(self) -> None:

@@ -223,12 +223,18 @@ def _load_heads(model: TransferModel, place: str | None) -> None:
 
 def read_task(init_from: str) -> dict:
     """What a fine-tuned checkpoint was trained for: labels, objective, source languages. ConfigError if it was not fine-tuned by xlt."""
-    path = Path(locate(init_from)) / TASK_FILE
-    if not path.is_file():
+    task = known_task(init_from)
+    if task is None:
         raise ConfigError(
             f"model.init_from: {init_from} was not fine-tuned by xlt (no {TASK_FILE} in it); give the run directory of `xlt finetune`"
         )
-    return json.loads(path.read_text())
+    return task
+
+
+def known_task(init_from: str) -> dict | None:
+    """The same; None of a checkpoint that xlt did not train."""
+    path = Path(locate(init_from)) / TASK_FILE
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def read_labelled_task(init_from: str) -> dict:

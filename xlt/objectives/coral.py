@@ -14,7 +14,7 @@ import torch
 
 from xlt.alignment.similarity import coral_distance, covariance
 from xlt.models.pooling import Pool, pool
-from xlt.objectives import plain_text
+from xlt.objectives import losses, plain_text
 from xlt.objectives.sentence_pairs import check_layer
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -50,8 +50,7 @@ class Coral:
         tensors = {**inputs, "language": torch.from_numpy(language_B)}
         return Batch(tensors, count=compared * (compared - 1) // 2, tokens=int(lengths_B.sum()), rows=len(rows))
 
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.loss_by_row(model, batch)[0]
+    loss = losses.loss
 
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """In the log each language has the mean of its distances."""

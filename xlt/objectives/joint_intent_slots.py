@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from xlt.errors import BadRow, ConfigError
 from xlt.models.pooling import Pool, pool
-from xlt.objectives import classification, tagging, windows
-from xlt.objectives.losses import one_a_row
+from xlt.objectives import classification, losses, tagging, windows
 from xlt.types import Batch, Gold, Labels, Rows
 from xlt.vocabulary import Vocabulary
 
@@ -52,6 +51,7 @@ class JointIntentSlots:
                 f"objective.slot_weight: {self.slot_weight} is not above 0; for intents alone take objective=sequence_classification"
             )
 
+    loss = losses.loss
     texts, row_length = tagging.texts, tagging.row_length
     annotation = property(tagging.annotation)
 
@@ -79,15 +79,12 @@ class JointIntentSlots:
         words_MD = hidden_WLD.flatten(0, 1)[batch["where"]]
         return model.heads["intent"](pooled_BD).float(), model.heads["slots"](words_MD).float()
 
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.loss_by_row(model, batch)[0]
-
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         intents_BN, slots_MN = self.logits(model, batch)
         slots_M = F.cross_entropy(slots_MN, batch["tags"], reduction="none")
-        sums_B, words_B = (tagging.by_row(v, batch["row"], batch.rows) for v in (slots_M, torch.ones_like(slots_M)))
+        sums_B, words_B = (losses.by_row(v, batch["row"], batch.rows) for v in (slots_M, torch.ones_like(slots_M)))
         intents_B = F.cross_entropy(intents_BN, batch["intents"], reduction="none")
-        return one_a_row(intents_B + self.slot_weight * sums_B / words_B)
+        return losses.one_a_row(intents_B + self.slot_weight * sums_B / words_B)
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor | list[torch.Tensor]]:
         """intents: (N,) of each row; slots: (words, N) of each row."""

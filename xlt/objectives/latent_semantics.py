@@ -12,6 +12,7 @@ from xlt import languages
 from xlt.alignment.latent_semantics import Occurrences, latent_semantics
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
+from xlt.models.static import require_static
 from xlt.objectives import sentence_pairs
 
 
@@ -36,6 +37,9 @@ class LatentSemantics:
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, predict, score = sentence_pairs.collate, sentence_pairs.predict, sentence_pairs.score
 
+    def require(self, backbone) -> None:
+        require_static(backbone)
+
     def embed(self, tables: dict[str, Any], size: int, width: int, seed: int) -> torch.Tensor:
         """vectors_VD of the `size` ids of a vocabulary, from the encoded parallel tables of pairs (`xlt.data.encode.Table`)."""
         return latent_semantics(occurrences(tables), size, width, self.iterations, seed)
@@ -45,27 +49,18 @@ def occurrences(tables: dict[str, Any]) -> Occurrences:
     """Of all ids in all sentences. Rows of several pairs that share a sentence in one language are translations of each other."""
     known: dict[tuple[str, bytes], int] = {}
     codes: dict[str, int] = {}
-    found: set[tuple[str, int]] = set()
-    triples = []
+    texts: dict[tuple[int, int], np.ndarray] = {}  # (sentence, language): the first translation is enough
     count = 0
     for pair, table in tables.items():
         sides = languages.pair(pair)
         for row in range(len(table)):
-            texts = [table.segment(row, i) for i in range(2)]
-            keys = [(code, ids.tobytes()) for code, ids in zip(sides, texts, strict=True)]
-            sentence = next((known[key] for key in keys if key in known), None)
-            if sentence is None:
-                sentence, count = count, count + 1
-            for key, ids in zip(keys, texts, strict=True):
+            both = {(code, (ids := table.segment(row, i)).tobytes()): ids for i, code in enumerate(sides)}
+            sentence = next((known[key] for key in both if key in known), count)
+            count = max(count, sentence + 1)
+            for key, ids in both.items():
                 known.setdefault(key, sentence)
-                if (key[0], sentence) not in found:  # one translation into a language is enough
-                    found.add((key[0], sentence))
-                    words = np.unique(ids).astype(np.int64)
-                    triples.append(
-                        (
-                            words,
-                            np.full(len(words), sentence),
-                            np.full(len(words), codes.setdefault(key[0], len(codes))),
-                        )
-                    )
-    return Occurrences(*(torch.from_numpy(np.concatenate(column)) for column in zip(*triples, strict=True)))
+                texts.setdefault((sentence, codes.setdefault(key[0], len(codes))), ids)
+    words = [np.unique(ids).astype(np.int64) for ids in texts.values()]
+    places = np.repeat(np.array(list(texts)), [len(ids) for ids in words], axis=0)
+    columns = np.concatenate(words), *np.ascontiguousarray(places.T)
+    return Occurrences(*map(torch.from_numpy, columns))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from xlt.models.heads import directions, lm_losses, lm_scores
+from xlt.objectives.losses import by_row, loss  # noqa: F401  a method, too
 from xlt.types import Batch, Gold
 
 HIGHER_IS_BETTER = {"loss": False, "perplexity": False, "accuracy": True}
@@ -29,24 +30,20 @@ def inputs(batch: Batch) -> dict[str, torch.Tensor | None]:
     return {name: value for name, value in batch.tensors.items() if name not in ("where", "targets", "row", "labels")}
 
 
-def loss(objective, model, batch: Batch) -> torch.Tensor:
-    """Scalar: summed over the predicted positions."""
-    return loss_by_row(objective, model, batch)[0]
-
-
 def loss_by_row(objective, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """(sum, sums_B2): the loss, and without gradient what each row adds to it and to its count."""
     parts = list(_predictions(objective, model, batch))
     losses_M = sum(lm_losses(model.backbone, *part, fast=model.fused and model.training) for part in parts) / len(parts)
     each = losses_M.detach()
-    return losses_M.sum(), _by_row(batch, torch.stack([each, torch.ones_like(each)], 1))
+    return losses_M.sum(), by_row(torch.stack([each, torch.ones_like(each)], 1), batch["row"], batch.rows)
 
 
 def predict(objective, model, batch: Batch) -> dict[str, torch.Tensor]:
     """sums float64 (B, 3): loss, hits and predictions of each row."""
     parts = [lm_scores(model.backbone, *part) for part in _predictions(objective, model, batch)]
     losses_M, hits_M = (sum(which) / len(parts) for which in zip(*parts, strict=True))
-    return {"sums": _by_row(batch, torch.stack([losses_M, hits_M, torch.ones_like(hits_M)], 1).double())}
+    values_MK = torch.stack([losses_M, hits_M, torch.ones_like(hits_M)], 1).double()
+    return {"sums": by_row(values_MK, batch["row"], batch.rows)}
 
 
 def score(objective, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
@@ -64,8 +61,3 @@ def _predictions(objective, model, batch: Batch) -> Iterator[tuple[torch.Tensor,
     yield states[0].flatten(0, 1)[batch["where"]], batch["targets"]
     if len(states) == 2:
         yield states[1].flatten(0, 1)[batch["where"] + 1], batch["input_ids"].flatten()[batch["where"]]
-
-
-def _by_row(batch: Batch, values_MK: torch.Tensor) -> torch.Tensor:
-    sums_BK = values_MK.new_zeros(batch.rows, values_MK.shape[1])
-    return sums_BK.index_add_(0, batch["row"], values_MK)

@@ -13,7 +13,7 @@ from xlt.alignment.retrieval import retrieval_accuracy
 from xlt.alignment.similarity import ranking_losses
 from xlt.errors import ConfigError
 from xlt.models.pooling import pool
-from xlt.objectives.losses import one_a_row
+from xlt.objectives.losses import loss, one_a_row  # noqa: F401  a method, too
 from xlt.objectives.plain_text import modules  # noqa: F401  the model's states are compared as they are
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -86,11 +86,6 @@ def ranked(self, model, batch: Batch, margin: float) -> tuple[torch.Tensor, torc
     """`loss_by_row` of translation ranking with in-batch negatives, at `self.temperature`."""
     x_PD, y_PD = (unit_vectors(self, model, batch, side) for side in SIDES)
     return one_a_row(ranking_losses(x_PD, y_PD, self.temperature, margin))
-
-
-def loss(self, model, batch: Batch) -> torch.Tensor:
-    """The sum alone."""
-    return self.loss_by_row(model, batch)[0]
 
 
 def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:

@@ -88,11 +88,6 @@ def span_scores(guesses: list[list[str]], truths: list[list[str]]) -> dict[str, 
     }
 
 
-def by_row(values_M: torch.Tensor, row_M: torch.Tensor, rows: int) -> torch.Tensor:
-    """sums_B of what belongs to each row."""
-    return values_M.new_zeros(rows).index_add_(0, row_M, values_M)
-
-
 def per_row(values_MN: torch.Tensor, row_M: torch.Tensor, rows: int) -> list[torch.Tensor]:
     """B tensors: the values of each row, which stand together."""
     return list(values_MN.split(torch.bincount(row_M, minlength=rows).tolist()))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xlt import metrics
-from xlt.objectives import classification, tagging, windows
+from xlt.objectives import classification, losses, tagging, windows
 from xlt.objectives.tagging import Scheme
 from xlt.types import Batch, Gold, Labels, Rows
 from xlt.vocabulary import Vocabulary
@@ -51,6 +51,7 @@ class TokenClassification:
         """Of all scores."""
         return ({**tagging.SPANS} if self.scheme is Scheme.bio else {}) | {"accuracy": True}
 
+    loss = losses.loss
     texts, annotate, row_length = tagging.texts, tagging.annotate, tagging.row_length
     annotation = property(tagging.annotation)
 
@@ -68,12 +69,9 @@ class TokenClassification:
         hidden_WLD = model.hidden({k: v for k, v in batch.tensors.items() if k not in OURS})
         return model.heads["tagger"](hidden_WLD.flatten(0, 1)[batch["where"]]).float()
 
-    def loss(self, model, batch: Batch) -> torch.Tensor:
-        return self.loss_by_row(model, batch)[0]
-
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         losses_M = F.cross_entropy(self.logits(model, batch), batch["tags"], reduction="none")
-        each = [tagging.by_row(v, batch["row"], batch.rows) for v in (losses_M.detach(), torch.ones_like(losses_M))]
+        each = [losses.by_row(v, batch["row"], batch.rows) for v in (losses_M.detach(), torch.ones_like(losses_M))]
         return losses_M.sum(), torch.stack(each, 1)
 
     def predict(self, model, batch: Batch) -> dict[str, list[torch.Tensor]]:

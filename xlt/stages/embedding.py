@@ -34,7 +34,9 @@ def run(cfg) -> float:
     make_static(model, objective.embed(tables, len(tokenizer), model.width, cfg.seed))
     model.task |= {"max_length": cfg.train.max_length, "objective": cfg.resolved["objective"]}
     model = accelerator.prepare_model(model)
-    figures = score(model, objective, dev, None, Vocabulary.of(tokenizer), cfg, accelerator, cfg.train.eval_rows)
+    golds = {pair: table.gold({}) for pair, table in dev.items()}
+    limits = cfg.train.max_length, cfg.hardware.eval_tokens
+    figures = score(model, objective, dev, golds, Vocabulary.of(tokenizer), *limits, accelerator, cfg.train.eval_rows)
     plain = accelerator.unwrap_model(model)
     files.write_folder(directory.path / "model", lambda folder: save(plain, tokenizer, folder))
     seconds = time.monotonic() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from xlt.data.encode import Table
 from xlt.evaluation.loop import predict
 from xlt.stages.parts import LearnedPart
 from xlt.training.progress import Screen
-from xlt.types import Labels, closed_sets
+from xlt.types import Gold, Labels, Outputs, closed_sets
 from xlt.vocabulary import Vocabulary
 
 
@@ -21,7 +22,10 @@ def score_parts(
     figures = {}
     for part in parts:
         known = labels if part is parts[0] else None
-        found = score(model, part.cfg.objective, part.dev, known, part.vocabulary, part.cfg, accelerator, rows)
+        objective, cfg = part.cfg.objective, part.cfg
+        golds = {code: table.gold(closed_sets(objective, known)) for code, table in part.dev.items()}
+        limits = cfg.train.max_length, cfg.hardware.eval_tokens
+        found = score(model, objective, part.dev, golds, part.vocabulary, *limits, accelerator, rows)
         figures |= {part.named(metric): by for metric, by in found.items()}
     return figures
 
@@ -30,22 +34,24 @@ def score(
     model,
     objective,
     tables: dict[str, Table],
-    labels: Labels | None,
+    golds: dict[str, Gold],
     vocabulary: Vocabulary,
-    cfg,
+    max_length: int,
+    budget: int,
     accelerator,
     rows: int | None,
+    scored: Callable[[str, dict[str, Outputs], Gold], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """{metric: {language: score}} of the first `rows` rows of each table (None: all)."""
+    """{metric: {language: score}} of the first `rows` rows of each table (None: all). scored: is told each language when it is done."""
     figures: dict[str, dict[str, float]] = {}
     kept = {}
     for language, table in tables.items():
-        gold = table.gold(closed_sets(objective, labels))
-        outputs = predict(
-            model, objective, table, gold, vocabulary, cfg.train.max_length, cfg.hardware.eval_tokens, accelerator, rows
-        )
-        for metric, value in objective.score(outputs, gold.first(rows)).items():
+        outputs = predict(model, objective, table, golds[language], vocabulary, max_length, budget, accelerator, rows)
+        gold = golds[language].first(rows)
+        for metric, value in objective.score(outputs, gold).items():
             figures.setdefault(metric, {})[language] = value
+        if scored:
+            scored(language, outputs, gold)
         if hasattr(objective, "compare"):
             kept[language] = outputs
     return {**figures, **objective.compare(kept)} if kept else figures

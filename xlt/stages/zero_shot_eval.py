@@ -5,6 +5,7 @@ With objective=NAME, any model is scored by that objective, which reads no label
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterable
@@ -16,12 +17,11 @@ from xlt import files
 from xlt.config.build import build_node
 from xlt.config.rules import VIEWS
 from xlt.errors import ConfigError
-from xlt.evaluation.loop import predict
 from xlt.evaluation.transfer import transfer
-from xlt.models.build import TASK_FILE, build, read_labelled_task, read_task
-from xlt.models.shapes import locate
+from xlt.models.build import build, known_task, read_labelled_task
 from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages.scoring import score
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
@@ -60,25 +60,17 @@ def run(cfg) -> float:
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
     vocabulary = vocabulary.read_by(model, wanted)
     model = accelerator.prepare_model(model, evaluation_mode=True)
-    started, figures = time.monotonic(), {}
+    done = itertools.count(1)
+
+    def scored(language: str, outputs: dict, gold: Gold) -> None:
+        if hasattr(objective, "records"):
+            path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
+            write_predictions(path, language, objective.records(outputs, gold), gold)
+        screen.advance(next(done))
+
+    started, limits = time.monotonic(), (task["max_length"], cfg.hardware.eval_tokens)
     with screen.counting("scoring", len(wanted), 0):
-        for done, (language, table) in enumerate(tables.items(), 1):
-            outputs = predict(
-                model,
-                objective,
-                table,
-                golds[language],
-                vocabulary,
-                task["max_length"],
-                cfg.hardware.eval_tokens,
-                accelerator,
-            )
-            for metric, value in objective.score(outputs, golds[language]).items():
-                figures.setdefault(metric, {})[language] = value
-            if hasattr(objective, "records"):
-                path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
-                write_predictions(path, language, objective.records(outputs, golds[language]), golds[language])
-            screen.advance(done)
+        figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored)
     seconds = time.monotonic() - started
 
     summaries = {metric: transfer(by, trained, objective.higher_is_better[metric]) for metric, by in figures.items()}
@@ -121,9 +113,8 @@ def task_of(cfg) -> dict:
         raise ConfigError(
             f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
         )
-    trained = Path(locate(cfg.model.init_from)) / TASK_FILE
-    length = read_task(cfg.model.init_from)["max_length"] if trained.is_file() else cfg.train.max_length
-    return {"labels": None, "source_languages": [], "max_length": length}
+    trained = known_task(cfg.model.init_from) or {"max_length": cfg.train.max_length}
+    return {"labels": None, "source_languages": [], "max_length": trained["max_length"]}
 
 
 def write_predictions(path: Path, language: str, records: Iterable[dict], gold: Gold) -> None:
