@@ -11,12 +11,13 @@ import torch
 from tests.models.test_families import recurrent, scratch
 from tests.stages.test_training import MIXED, MLM, TASK, SignalAt, data, equal, figures, tokenizer, weights  # noqa: F401 (fixtures)
 from tests.toy import Toy, stage_config
-from xlt.errors import ConfigError, Interrupted
+from xlt.errors import ConfigError, DataError, Interrupted
 from xlt.models.build import MultilingualInput, Pretrained
 from xlt.models.pooling import Pool
 from xlt.models.shapes import Cell, Direction
 from xlt.objectives.causal_lm import CausalLM
 from xlt.objectives.contrastive import Contrastive
+from xlt.objectives.coral import Coral
 from xlt.stages import align, finetune, pretrain, zero_shot_eval
 from xlt.tokenization.load import Pretrained as PretrainedTokenizer
 
@@ -24,6 +25,7 @@ TOPICS = {"_target_": "xlt.objectives.sequence_classification.SequenceClassifica
 LAST = dataclasses.replace(TASK, pool=Pool.last)
 RANKING = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
 CLM = CausalLM(predict_end=True)
+CORAL = Coral(pool=Pool.mean, layer=None)
 GRU = recurrent(cell=Cell.gru, direction=Direction.forward)
 SPOKEN = MultilingualInput(backbone=scratch("xlm-roberta"), languages=True, segments=True)
 BESIDE = PretrainedTokenizer(path=None)  # the one beside the model
@@ -122,6 +124,18 @@ def test_a_pretrained_model_is_scored_by_retrieval(tmp_path, data, tokenizer, mo
         {},
         False,
     )
+
+
+def test_a_score_between_languages_is_given_and_one_language_alone_is_refused(tmp_path, data, tokenizer):  # noqa: F811
+    pretrain.run(stage_config(tmp_path, "pretrain", data, MLM, scratch("xlm-roberta"), tokenizer, steps=1))
+    rows = [{"text": f"w{i} w{i + 7}"} for i in range(1, 7)]
+    model = Pretrained(init_from=str(tmp_path / "run" / "pretrain"))
+    same = {("text", code, "test"): rows for code in ("de", "en")}
+    assert zero_shot_eval.run(stage_config(tmp_path, "zero-shot-eval", Toy(same), CORAL, model, BESIDE)) == 0.0
+    alone = stage_config(tmp_path, "zero-shot-eval", Toy({("text", "en", "test"): rows}), CORAL, model, BESIDE)
+    alone.run.dir = str(tmp_path / "run" / "alone")
+    with pytest.raises(DataError, match="en: Coral finds no coral there"):
+        zero_shot_eval.run(alone)
 
 
 def test_an_objective_that_reads_labels_is_not_scored_on_a_model_without_them(tmp_path, data, tokenizer):  # noqa: F811

@@ -51,6 +51,6 @@ def run(cfg) -> float:
         }
     )
     if figures:
-        show(screen, figures)
+        show(screen, f"{cfg.dataset.name}, dev", figures)
     screen.say(f"{directory.path}: done in {seconds:.1f} s")
     return mean_score(figures, objective.metric)

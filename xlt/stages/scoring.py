@@ -62,8 +62,8 @@ def mean_score(figures: dict[str, dict[str, float]], metric: str) -> float:
     return float(np.mean(list(figures[metric].values()))) if metric in figures else math.nan
 
 
-def show(screen: Screen, figures: dict[str, dict[str, float]]) -> None:
-    """Dev scores of a mixture, a language or pair a line."""
+def show(screen: Screen, title: str, figures: dict[str, dict[str, float]]) -> None:
+    """Dev scores, a language or pair a line."""
     languages = sorted({code for by in figures.values() for code in by})
     lines = [[code, *(f"{by[code]:.4f}" if code in by else "" for by in figures.values())] for code in languages]
-    screen.table("dev, by part", ["language", *figures], lines)
+    screen.table(title, ["language", *figures], lines)

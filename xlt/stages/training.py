@@ -154,7 +154,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         }
     )
     if main.name and figures:
-        show(screen, figures)
+        show(screen, "dev, by part", figures)
     screen.say(
         f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
     )

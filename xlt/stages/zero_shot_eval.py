@@ -16,7 +16,7 @@ import numpy as np
 from xlt import files
 from xlt.config.build import build_node
 from xlt.config.rules import VIEWS
-from xlt.errors import ConfigError
+from xlt.errors import ConfigError, DataError
 from xlt.evaluation.transfer import transfer
 from xlt.models.build import build, known_task, read_labelled_task
 from xlt.objectives.mixture import Mixture
@@ -73,6 +73,11 @@ def run(cfg) -> float:
         figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored)
     seconds = time.monotonic() - started
 
+    if objective.metric not in figures:
+        raise DataError(
+            f"dataset: {cfg.dataset.name}, {', '.join(wanted)}: {type(objective).__name__} finds no {objective.metric} there, for it compares languages "
+            "that have several rows; give more of them in languages.target"
+        )
     summaries = {metric: transfer(by, trained, objective.higher_is_better[metric]) for metric, by in figures.items()}
     show(screen, cfg.dataset.name, figures, summaries[objective.metric], objective.metric, trained)
     tokens = sum(int(objective.row_length(t.lengths, vocabulary, task["max_length"]).sum()) for t in tables.values())
@@ -132,10 +137,9 @@ def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric:
     lines = [
         [
             f"{language}{' (source)' if language in source else ''}",
-            f"{value:.3f}",
-            *(f"{figures[m][language]:.3f}" for m in others),
+            *(f"{figures[m][language]:.3f}" if language in figures[m] else "" for m in (metric, *others)),
         ]
-        for language, value in figures[metric].items()
+        for language in dict.fromkeys(code for by in figures.values() for code in by)
     ]
     if summary:
         blank = [""] * len(others)
