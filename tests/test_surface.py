@@ -27,7 +27,7 @@ def plain(kind):
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     if kind in ("unigram", "bpe"):
         spec = SentencePiece(
-            kind=Kind[kind], vocab_size=345 if kind == "unigram" else 400, alpha=1.0, sample=None, max_repeats=1, byte_fallback=True, character_coverage=1.0, normalization=Normalization.none, language_tokens=False,
+            kind=Kind[kind], vocab_size=345 if kind == "unigram" else 400, alpha=1.0, sample=None, max_repeats=1, byte_fallback=True, character_coverage=1.0, normalization=Normalization.none, lowercase=False, language_tokens=False,
         )  # fmt: skip
         return train(spec, TEXT + [CHINESE[i:] + CHINESE[:i] for i in range(len(CHINESE))], threads=1, max_length=64)
     if kind == "wordpiece":

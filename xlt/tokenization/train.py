@@ -7,7 +7,6 @@ tokens in XLM-R's order. Extending or trimming an existing vocabulary is not don
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -39,6 +38,8 @@ class Normalization(str, Enum):
 class SentencePiece:
     """A tokenizer to train. vocab_size counts special tokens and byte pieces too. language_tokens: each language has a token <CODE> of its own.
 
+    lowercase: text is read without case, so that a word has one piece at a sentence's beginning and within; decoded text has none either.
+
     alpha: languages are sampled with p^alpha (Lample and Conneau 2019). sample: sentences drawn in all; null: as many as there are,
     poor languages repeated up to `max_repeats` times.
     """
@@ -51,6 +52,7 @@ class SentencePiece:
     byte_fallback: bool
     character_coverage: float
     normalization: Normalization
+    lowercase: bool
     language_tokens: bool
 
     def __post_init__(self):
@@ -84,12 +86,12 @@ def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_lengt
     them. ConfigError if the text holds too few pieces."""
     import sentencepiece
 
-    model = io.BytesIO()
+    model, form = io.BytesIO(), normalizer(spec)
     named = [f"<{code}>" for code in codes] if spec.language_tokens else []
     extra = 1 + len(named)  # <mask>, which sentencepiece never sees; its own <unk> <s> </s> are ours, <pad> is one more
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(normalise(s, spec.normalization) for s in sentences),
+            sentence_iterator=(form.normalize_str(s) for s in sentences),
             model_writer=model,
             model_type=spec.kind.value,
             vocab_size=spec.vocab_size - extra - 1,
@@ -110,17 +112,22 @@ def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_lengt
     return tokenizer
 
 
-def normalise(text: str, form: Normalization) -> str:
-    """The text as the tokenizer sees it: Unicode form, and every run of white space one blank."""
-    text = " ".join(text.split())
-    return text if form is Normalization.none else unicodedata.normalize(form.value.upper(), text)
+def normalizer(spec: SentencePiece):
+    """Text as the tokenizer sees it: Unicode form, case, and every run of white space one blank. Of the tokenizers library."""
+    import tokenizers
+    from tokenizers import normalizers
+
+    forms = {Normalization.none: [], Normalization.nfc: [normalizers.NFC()], Normalization.nfkc: [normalizers.NFKC()]}
+    case = [normalizers.Lowercase()] if spec.lowercase else []
+    blanks = [normalizers.Replace(tokenizers.Regex(r"\s+"), " "), normalizers.Strip()]
+    return normalizers.Sequence([*forms[spec.normalization], *case, *blanks])
 
 
 def to_transformers(model: bytes, spec: SentencePiece, max_length: int):
     """The fast transformers tokenizer that segments as the sentencepiece `model` does (a test holds them equal)."""
     import sentencepiece
     import tokenizers
-    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
@@ -132,9 +139,7 @@ def to_transformers(model: bytes, spec: SentencePiece, max_length: int):
         ids = {token: i for i, (token, _) in enumerate(vocabulary)}
         core = models.BPE(ids, _merges(learned), unk_token="<unk>", fuse_unk=True, byte_fallback=spec.byte_fallback)
     tokenizer = tokenizers.Tokenizer(core)
-    forms = {Normalization.none: [], Normalization.nfc: [normalizers.NFC()], Normalization.nfkc: [normalizers.NFKC()]}
-    blanks = [normalizers.Replace(tokenizers.Regex(r"\s+"), " "), normalizers.Strip()]
-    tokenizer.normalizer = normalizers.Sequence([*forms[spec.normalization], *blanks])
+    tokenizer.normalizer = normalizer(spec)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=False)
     tokenizer.decoder = decoders.Sequence(
         [
