@@ -38,14 +38,15 @@ def dense(seen, size):
     return m, centred
 
 
-def test_latent_semantics_is_the_svd_of_the_dense_matrix():
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_latent_semantics_is_the_svd_of_the_dense_matrix(power):
     seen, size, width = world(), 25, 6
     m, centred = dense(seen, size)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     expected = u[:, :width] * s[:width]
     idf = np.where(m.sum(1) > 0, np.log(m.shape[1] / np.maximum(m.sum(1), 1)), 0)
-    expected = expected / np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12) * idf[:, None]
-    found = latent_semantics(seen, size, width, iterations=30, seed=1).numpy()
+    expected = expected / np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12) * idf[:, None] ** power
+    found = latent_semantics(seen, size, width, iterations=30, idf_power=power, seed=1).numpy()
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=2e-3)  # the basis is free up to rotation
     assert (found[24] == 0).all()  # a word that was never seen
 
@@ -53,14 +54,14 @@ def test_latent_semantics_is_the_svd_of_the_dense_matrix():
 def test_words_that_translate_each_other_have_the_same_vector():
     words, full = 12, world(sentences=40)
     whole = full.sentences < 20  # both languages have all sentences
-    vectors = latent_semantics(Occurrences(*(c[whole] for c in full)), 2 * words, 8, 5, 0)
+    vectors = latent_semantics(Occurrences(*(c[whole] for c in full)), 2 * words, 8, 5, 1.0, 0)
     seen = vectors[:words].norm(dim=1) > 0
     torch.testing.assert_close(vectors[:words][seen], vectors[words:][seen], atol=1e-4, rtol=1e-4)
 
 
 def test_a_language_s_share_of_the_data_is_no_direction():
     """Without centring, all words of the language that has half of the sentences would share a direction."""
-    vectors = latent_semantics(world(sentences=400), 24, 12, 10, 0)
+    vectors = latent_semantics(world(sentences=400), 24, 12, 10, 1.0, 0)
     unit = torch.nn.functional.normalize(vectors, dim=1)
     assert unit[12:].mean(0).norm() < 0.35  # 12 random directions: 1/sqrt(12) = 0.29
 
@@ -68,10 +69,10 @@ def test_a_language_s_share_of_the_data_is_no_direction():
 def test_result_does_not_depend_on_the_order_of_occurrences_and_is_narrower_than_asked_without_enough_sentences():
     seen = world()
     order = torch.randperm(len(seen.words), generator=torch.Generator().manual_seed(3))
-    one = latent_semantics(seen, 24, 6, 4, 0)
-    other = latent_semantics(Occurrences(*(c[order] for c in seen)), 24, 6, 4, 0)
+    one = latent_semantics(seen, 24, 6, 4, 1.0, 0)
+    other = latent_semantics(Occurrences(*(c[order] for c in seen)), 24, 6, 4, 1.0, 0)
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
-    wide = latent_semantics(seen, 24, 64, 4, 0)
+    wide = latent_semantics(seen, 24, 64, 4, 1.0, 0)
     assert wide.shape == (24, 64) and (wide[:, 40:] == 0).all()
 
 

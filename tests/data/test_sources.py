@@ -144,6 +144,21 @@ def test_one_file_without_language_or_split_in_its_name(tmp_path):
     assert data.splits("text", "en") == ["train"] and list(data.rows("text", "en", "train")) == [{"text": "x"}]
 
 
+def test_several_splits_of_the_files_are_one_of_ours_and_none_is_none(tmp_path):
+    for name in ("train", "valid", "test"):
+        put(tmp_path / "en" / f"{name}.jsonl", [{"text": name}])
+    put(tmp_path / "de" / "train.jsonl", [{"text": "nur"}])
+    data = files(tmp_path, split_names={"train": "train+valid+test|train", "dev": None, "test": "test"})
+    assert data.splits("text", "en") == ["train", "test"] and data.splits("text", "de") == ["train"]
+    assert [row["text"] for row in data.rows("text", "en", "train")] == ["train", "valid", "test"]
+    assert [row["text"] for row in data.rows("text", "de", "train")] == ["nur"]
+    assert data.locate("text", "en", "train", 1).endswith("valid.jsonl line 1")
+    alone = files(tmp_path, split_names={"train": "train", "test": "test"})
+    assert data.fingerprint("text", "en", "train") != alone.fingerprint("text", "en", "train")
+    with pytest.raises(DataError, match="no dev split; it has train, test"):
+        list(data.rows("text", "en", "dev"))
+
+
 def test_parts_are_read_in_the_order_of_their_names(tmp_path):
     for i in (10, 2, 1):
         put(tmp_path / "en" / f"train-{i:02}.jsonl.gz", [{"text": str(i)}])
@@ -505,6 +520,16 @@ def test_hub(hub):
     ]
     prints = {data.fingerprint("text", code, split) for code in ("de", "en") for split in ("train", "dev")}
     assert len(prints) == 4 and on_hub(hub).fingerprint("text", "de", "dev") in prints
+
+
+def test_several_splits_of_the_hub_are_one_of_ours(hub):
+    data = on_hub(hub, split_names={"train": "train+validation", "dev": None})
+    assert data.splits("classification", "en") == ["train"]
+    assert [row["text"][9:] for row in data.rows("classification", "en", "train")] == [
+        f"{split} {i}" for split in ("train", "validation") for i in (2, 1)
+    ]
+    prints = {data.fingerprint("text", "en", "train"), on_hub(hub).fingerprint("text", "en", "train")}
+    assert len(prints) == 2
 
 
 def test_pairs_of_the_hub_are_found_by_its_own_codes(tmp_path, monkeypatch):

@@ -23,8 +23,10 @@ class Occurrences(NamedTuple):
     languages: torch.Tensor
 
 
-def latent_semantics(seen: Occurrences, size: int, width: int, iterations: int, seed: int) -> torch.Tensor:
-    """vectors_VD float32, V = `size`: unit vectors times the words' inverse document frequency; zero where a word was never seen.
+def latent_semantics(
+    seen: Occurrences, size: int, width: int, iterations: int, idf_power: float, seed: int
+) -> torch.Tensor:
+    """vectors_VD float32, V = `size`: unit vectors times the words' inverse document frequency to `idf_power`; zero where a word was never seen.
 
     The matrix of words and sentences is divided by the roots of its row and column sums (correspondence analysis; Dhillon 2001, section 4), then each word's
     mean over the sentences of its language is taken away: data sets cover different languages, and without this a word says first
@@ -60,7 +62,7 @@ def latent_semantics(seen: Occurrences, size: int, width: int, iterations: int, 
     u_KK, s_K, _ = torch.linalg.svd(backward(basis_VK).T, full_matrices=False)
     kept = min(width, rank)
     vectors_VD = basis_VK @ (u_KK[:, :kept] * s_K[:kept])
-    idf = (count / of_word.clamp(min=1)).log() * (of_word > 0)
+    idf = (count / of_word.clamp(min=1)).log().pow(idf_power) * (of_word > 0)
     norms = vectors_VD.norm(dim=1)
     # a word whose row the centring makes zero (it is in every sentence) has rounding for a direction
     scale = torch.where(norms > 1e-6 * norms.max(), idf / norms.clamp(min=1e-30), 0.0)

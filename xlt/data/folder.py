@@ -44,6 +44,8 @@ class Folder:
 
     def files(self, language: str, split: str) -> list[Path]:
         """In the order in which they are read. DataError if one side of a pair is missing."""
+        if "+" in split:
+            return [path for name in split.split("+") for path in self.files(language, name)]
         sides = self.tables[language][split]
         if not self.sided:
             return sides[None]
@@ -81,6 +83,8 @@ class Folder:
 
     def _tables(self, language: str, split: str) -> list[tuple[str, Callable[[], Iterator[tuple[str, dict]]]]]:
         """Name of each file (or pair of files), and what reads it: place in it and raw row."""
+        if "+" in split:
+            return [table for name in split.split("+") for table in self._tables(language, name)]
         paths = self.files(language, split)
         if self.sided:
 

@@ -7,6 +7,7 @@ It says where rows are and what they are called. How a format is read is in `xlt
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -43,7 +44,7 @@ class Files:
     columns: dict[
         str, str
     ]  # our column: the file's. `a|b`: the first it has; `#`: its number. 1, 2: there is no header
-    split_names: dict[str, str]  # train, dev, test: the file's. `a|b`: the first that is there
+    split_names: dict[str, str | None]  # train, dev, test: the file's. `a|b`: the first that is there; `a+b`: both; null: none
     label_names: list[str] | None  # the closed set, in the order of the ids; null: any
     language_codes: list[str] | None  # those to offer; null: all that are found
     align_on: str | None  # one of our columns; null: languages are independent
@@ -165,7 +166,7 @@ class Files:
             return Hub(self.hub, self.hub_config, self.language_codes, self.streaming)
         if self.root is None and "{root}" in self.pattern:
             raise DataError(f"dataset {self.name}: no folder is named, and it is not on the hub; give dataset.root=DIR")
-        splits = [name for names in self.split_names.values() for name in names.split("|")]
+        splits = list(dict.fromkeys(re.split(r"[|+]", "|".join(filter(None, self.split_names.values())))))
         return Folder(self.root, self.pattern, splits, self.language_codes, self.format, self._header, self.max_line)
 
     @cached_property
@@ -186,8 +187,8 @@ class Files:
 
     def _theirs(self, language: str, split: str) -> str | None:
         """The store's name of our split, None if it has none."""
-        there = self._store.splits(language)
-        return next((name for name in self.split_names[split].split("|") if name in there), None)
+        there, names = self._store.splits(language), self.split_names[split]
+        return next((name for name in names.split("|") if there.issuperset(name.split("+"))), None) if names else None
 
     def _files(self, sides: list[str], split: str) -> list[Path]:
         return [path for side in sides for path in self._store.files(side, self._theirs(side, split))]

@@ -18,9 +18,13 @@ from xlt.objectives import sentence_pairs
 
 @dataclass(frozen=True, kw_only=True)
 class LatentSemantics:
-    """iterations: of subspace iteration, after the first product with the matrix. The vectors' width is the model's."""
+    """iterations: of subspace iteration, after the first product with the matrix. The vectors' width is the model's.
+
+    idf_power: a word's vector is as long as the logarithm of its rarity, log(sentences / sentences with it), to this power.
+    """
 
     iterations: int
+    idf_power: float
 
     kind: ClassVar[str] = "solver"
     view: ClassVar[str] = "parallel"
@@ -33,6 +37,8 @@ class LatentSemantics:
     def __post_init__(self):
         if self.iterations < 0:
             raise ConfigError(f"objective.iterations: {self.iterations} is below 0; 2 is usual")
+        if self.idf_power < 0:
+            raise ConfigError(f"objective.idf_power: {self.idf_power} is below 0; 1 is the tf-idf of Salton and Buckley 1988")
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, predict, score = sentence_pairs.collate, sentence_pairs.predict, sentence_pairs.score
@@ -42,7 +48,7 @@ class LatentSemantics:
 
     def embed(self, tables: dict[str, Any], size: int, width: int, seed: int) -> torch.Tensor:
         """vectors_VD of the `size` ids of a vocabulary, from the encoded parallel tables of pairs (`xlt.data.encode.Table`)."""
-        return latent_semantics(occurrences(tables), size, width, self.iterations, seed)
+        return latent_semantics(occurrences(tables), size, width, self.iterations, self.idf_power, seed)
 
 
 def occurrences(tables: dict[str, Any]) -> Occurrences:
