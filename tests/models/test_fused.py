@@ -1,6 +1,7 @@
 """The fast paths: loss and gradients of the plain path, dropout at its rate, and only where the model is of a known kind."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -71,6 +72,43 @@ def test_loss_and_gradients_are_those_of_the_plain_path(family, padded, layer):
     assert set(found) == set(expected) and len(found) > 20
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def by_row(q_THS, k_THS, v_THS, ends, ends_k, longest, longest_k, scale):
+    """What the varlen kernel computes, a row at a time."""
+    assert (ends == ends_k).all() and longest == longest_k >= ends.diff().max()
+    rows = [[x[a:b].transpose(0, 1) for x in (q_THS, k_THS, v_THS)] for a, b in itertools.pairwise(ends.tolist())]
+    return torch.cat([F.scaled_dot_product_attention(*row, scale=scale).transpose(0, 1) for row in rows])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_without_their_padding_give_the_same_loss_and_gradients(family, monkeypatch):
+    model, batch = masked(family, FAMILIES[family]), inputs(True, types=family == "bert")
+    where = batch["attention_mask"].flatten().nonzero().squeeze(1)[::2]
+
+    def both(fast):
+        model.zero_grad(set_to_none=True)
+        model.fused = fast
+        hidden_BLD = model.hidden(dict(batch))
+        loss = lm_losses(
+            model.backbone, hidden_BLD.flatten(0, 1)[where], batch["input_ids"].flatten()[where], fast
+        ).sum()
+        loss.backward()
+        return (
+            hidden_BLD.detach(),
+            loss.detach(),
+            {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None},
+        )
+
+    _, loss, expected = both(False)
+    monkeypatch.setattr(fused, "_packs", lambda reader, device: True)
+    monkeypatch.setattr(fused, "varlen", by_row)
+    hidden_BLD, packed, found = both(True)
+    assert (hidden_BLD[batch["attention_mask"] == 0] == 0).all()
+    torch.testing.assert_close(packed, loss, rtol=1e-5, atol=1e-5)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("family", DECODERS)

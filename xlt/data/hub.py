@@ -83,7 +83,11 @@ class Hub:
         found = [(builder.config.data_files or {}).get(name) for name in split.split("+")]
         if None in found:
             return [builder.hash]
-        return [[Path(file).name, *map(str, about)] for files in found for file, about in zip(files, files.origin_metadata, strict=True)]
+        return [
+            [Path(file).name, *map(str, about)]
+            for files in found
+            for file, about in zip(files, files.origin_metadata, strict=True)
+        ]
 
     def _load(self, language: str, split: str):
         from datasets import load_dataset

@@ -44,7 +44,9 @@ class Files:
     columns: dict[
         str, str
     ]  # our column: the file's. `a|b`: the first it has; `#`: its number. 1, 2: there is no header
-    split_names: dict[str, str | None]  # train, dev, test: the file's. `a|b`: the first that is there; `a+b`: both; null: none
+    split_names: dict[
+        str, str | None
+    ]  # train, dev, test: the file's. `a|b`: the first that is there; `a+b`: both; null: none
     label_names: list[str] | None  # the closed set, in the order of the ids; null: any
     language_codes: list[str] | None  # those to offer; null: all that are found
     align_on: str | None  # one of our columns; null: languages are independent

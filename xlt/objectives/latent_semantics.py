@@ -38,7 +38,9 @@ class LatentSemantics:
         if self.iterations < 0:
             raise ConfigError(f"objective.iterations: {self.iterations} is below 0; 2 is usual")
         if self.idf_power < 0:
-            raise ConfigError(f"objective.idf_power: {self.idf_power} is below 0; 1 is the tf-idf of Salton and Buckley 1988")
+            raise ConfigError(
+                f"objective.idf_power: {self.idf_power} is below 0; 1 is the tf-idf of Salton and Buckley 1988"
+            )
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, predict, score = sentence_pairs.collate, sentence_pairs.predict, sentence_pairs.score
