@@ -100,7 +100,7 @@ def useful_flops(lengths: np.ndarray, vocabulary: int, predicted: int | None = N
     return 3 * (per_token * float(lengths.sum()) + LAYERS * 4 * WIDTH * attended + head)
 
 
-def trainer(vocabulary: int, precision: str, sampling: str, seconds: float) -> dict:
+def trainer(vocabulary: int, precision: str, sampling: str, seconds: float, device: str, batch: int) -> dict:
     """transformers.Trainer, set up as examples/pytorch/language-modeling/run_mlm.py --line_by_line does, padding each batch to its longest."""
     import torch
     from transformers import (
@@ -131,7 +131,7 @@ def trainer(vocabulary: int, precision: str, sampling: str, seconds: float) -> d
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_train_batch_size=BATCH, max_steps=10**6, learning_rate=5e-5, use_cpu=True, bf16=precision == "bf16",
+            folder, per_device_train_batch_size=batch, max_steps=10**6, learning_rate=5e-5, use_cpu=device == "cpu", bf16=precision == "bf16",
             train_sampling_strategy=sampling, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
         )  # fmt: skip
         model = XLMRobertaForMaskedLM(config_of(vocabulary, 0.1))
@@ -142,7 +142,9 @@ def trainer(vocabulary: int, precision: str, sampling: str, seconds: float) -> d
     return report(measured, elapsed, flops, torch.get_num_threads())
 
 
-def xlt_pretrain(vocabulary: int, precision: str, seconds: float, batch_tokens: int, kind: str) -> dict:
+def xlt_pretrain(
+    vocabulary: int, precision: str, seconds: float, batch_tokens: int, kind: str, device: str, fused: bool
+) -> dict:
     """The stage `xlt pretrain` itself, on the same rows as text; an update holds as many tokens as a batch of the Trainer's on average."""
     import torch
 
@@ -170,7 +172,8 @@ def xlt_pretrain(vocabulary: int, precision: str, seconds: float, batch_tokens: 
             ["pretrain", *KINDS[kind], "tokenizer.path=tokenizer", "run.cache=cache",
              f"model.layers={LAYERS}", f"model.width={WIDTH}", f"model.attention_heads={HEADS}", f"model.feed_forward={FEED_FORWARD}",
              f"model.max_positions={LONGEST}", f"train.max_length={LONGEST}", f"train.batch_tokens={batch_tokens}", "train.steps=100000", "train.learning_rate=5e-5",
-             "train.eval_every=0", "train.save_every=0", "train.log_every=1000000", "train.warmup=0", f"hardware.precision={precision}"]
+             "train.eval_every=0", "train.save_every=0", "train.log_every=1000000", "train.warmup=0", f"hardware={'cpu' if device == 'cpu' else 'gpu'}",
+             f"hardware.precision={precision}", f"hardware.fused={str(fused).lower()}"]
         )  # fmt: skip
     if code:
         # not SystemExit: it would end the process without an answer, for which `alone` would wait for ever
@@ -203,7 +206,11 @@ def lengths_of(batch) -> np.ndarray:
 
 def report(lengths: list[np.ndarray], seconds: float, flops: float, threads: int) -> dict:
     """Figures of one measurement."""
+    import torch
+
+    on_gpu = {"peak_gpu_memory_mb": torch.cuda.max_memory_allocated() >> 20} if torch.cuda.is_available() else {}
     return {
+        **on_gpu,
         "updates": len(lengths),
         "seconds": round(seconds, 2),
         "tokens_per_update": round(float(np.mean([n.sum() for n in lengths])), 1),
@@ -214,19 +221,21 @@ def report(lengths: list[np.ndarray], seconds: float, flops: float, threads: int
     }
 
 
-def gemm_peak() -> dict:
+def gemm_peak(device: str) -> dict:
     """GFLOP/s of a 2048^3 fp32 product, best of 20."""
     import torch
 
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    best = min(_timed(lambda: a @ b) for _ in range(20))
+    a, b = torch.randn(2048, 2048, device=device), torch.randn(2048, 2048, device=device)
+
+    def timed() -> float:
+        start = time.perf_counter()
+        a @ b
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    best = min(timed() for _ in range(20))
     return {"gflops_per_second": round(2 * 2048**3 / best / 1e9, 1), "threads": torch.get_num_threads()}
-
-
-def _timed(work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def same_loss(vocabulary: int) -> dict:
@@ -268,6 +277,15 @@ def same_loss(vocabulary: int) -> dict:
     return {"loss": float(theirs.detach()), "relative_loss_error": loss_error, "worst_gradient_error": worst}
 
 
+def device_name(device: str) -> str:
+    """Which processor or GPU."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
 def alone(function, *arguments):
     """The result of a function in a process of its own, so that neither memory nor threads of another measurement count."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -287,6 +305,10 @@ def main(argv: list[str]) -> None:
         default=["trainer", "trainer_grouped", "xlt"],
     )
     parser.add_argument("--kinds", nargs="+", choices=[*KINDS], default=[*KINDS], help="what xlt pretrains")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="cuda: xlt with and without its fast paths"
+    )
+    parser.add_argument("--batch", type=int, default=BATCH, help="rows of an update; of xlt, as many tokens")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
     found = {
@@ -294,24 +316,29 @@ def main(argv: list[str]) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "vocabulary": arguments.vocab,
         "model": f"{LAYERS} x {WIDTH}",
+        "device": device_name(arguments.device),
         "same": alone(same_loss, arguments.vocab),
-        "peak": alone(gemm_peak),
+        "peak": alone(gemm_peak, arguments.device),
         "rounds": [],
     }
     print(json.dumps(found["same"]), json.dumps(found["peak"]), flush=True)
-    tokens = int(np.mean([len(row) + 2 for row in rows_of(arguments.vocab)]) * BATCH)
+    tokens = int(np.mean([len(row) + 2 for row in rows_of(arguments.vocab)]) * arguments.batch)
+    more = arguments.seconds, arguments.device, arguments.batch
     for number in range(arguments.rounds):
         runs = {}
         for precision in arguments.precisions:
             if "trainer" in arguments.only:
-                runs[f"trainer_{precision}"] = alone(trainer, arguments.vocab, precision, "random", arguments.seconds)
+                runs[f"trainer_{precision}"] = alone(trainer, arguments.vocab, precision, "random", *more)
             if "trainer_grouped" in arguments.only:
                 runs[f"trainer_grouped_{precision}"] = alone(
-                    trainer, arguments.vocab, precision, "group_by_length", arguments.seconds
+                    trainer, arguments.vocab, precision, "group_by_length", *more
                 )
             for kind in arguments.kinds if "xlt" in arguments.only else ():
                 name = f"xlt_{precision}" if kind == "mlm" else f"xlt_{kind}_{precision}"
-                runs[name] = alone(xlt_pretrain, arguments.vocab, precision, arguments.seconds, tokens, kind)
+                shared = arguments.vocab, precision, arguments.seconds, tokens, kind, arguments.device
+                runs[name] = alone(xlt_pretrain, *shared, True)
+                if arguments.device == "cuda":
+                    runs[name.replace("xlt_", "xlt_plain_")] = alone(xlt_pretrain, *shared, False)
         found["rounds"].append(runs)
         for name, figures in runs.items():
             share = figures["useful_gflops_per_second"] / found["peak"]["gflops_per_second"]
