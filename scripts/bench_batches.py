@@ -22,26 +22,27 @@ from pathlib import Path
 WINDOWS = {"like_length": 64, "random": 1}
 
 
-def train(arguments, name: str, seed: int) -> dict:
-    """Dev loss by language, tokens and speed of one run."""
-    folder = arguments.work / f"{name}-{seed}"
+def run(arguments, name: str, seed: int, window: int, steps: int) -> dict:
+    """metrics.json of one run."""
     command = [
         sys.executable, "-m", "xlt", "pretrain", "objective=masked_lm", "dataset=mono", f"dataset.root={arguments.data}",
-        f"tokenizer.path={arguments.tokenizer}", f"run.root={arguments.work}", f"run.name={name}-{seed}", f"run.cache={arguments.work / 'cache'}",
-        "run.overwrite=true", f"seed={seed}", f"train.window={WINDOWS[name]}", f"train.steps={arguments.steps}", "train.eval_rows=null",
+        f"tokenizer.path={arguments.tokenizer}", f"run.root={arguments.work}", f"run.name={name}", f"run.cache={arguments.work / 'cache'}",
+        "run.overwrite=true", f"seed={seed}", f"train.window={window}", f"train.steps={steps}", "train.eval_rows=null",
         "train.eval_every=0", "train.save_every=0", "train.log_every=500", *arguments.overrides,
     ]  # fmt: skip
     done = subprocess.run(command, text=True, capture_output=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    metrics = json.loads((folder / "pretrain" / "metrics.json").read_text())
+    return json.loads((arguments.work / name / "pretrain" / "metrics.json").read_text())
+
+
+def train(arguments, name: str, seed: int) -> dict:
+    """Dev loss by language, tokens and speed of one run."""
+    metrics = run(arguments, f"{name}-{seed}", seed, WINDOWS[name], arguments.steps)
     loss = next(iter(metrics["results"].values()))["loss"]
-    mean = sum(loss.values()) / len(loss)
-    print(
-        f"{name:12} seed {seed}  loss {mean:.4f}  {metrics['efficiency']['tokens_per_second']:,.0f} tokens/s",
-        flush=True,
-    )
-    return {"window": name, "seed": seed, "mean": mean, "loss": loss, "efficiency": metrics["efficiency"]}
+    mean, efficiency = sum(loss.values()) / len(loss), metrics["efficiency"]
+    print(f"{name:12} seed {seed}  loss {mean:.4f}  {efficiency['tokens_per_second']:,.0f} tokens/s", flush=True)
+    return {"window": name, "seed": seed, "mean": mean, "loss": loss, "efficiency": efficiency}
 
 
 def main(argv: list[str]) -> None:
@@ -56,9 +57,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("overrides", nargs="*", help="of both, such as train.batch_tokens=4096 or hardware=gpu")
     arguments = parser.parse_intermixed_args(argv)
     wanted = [(name, seed) for seed in arguments.seeds for name in WINDOWS]
-    first = [train(arguments, *wanted[0])]  # encodes for all
+    run(arguments, "encoding", 1, 64, 1)  # encodes for all
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        rows = first + list(pool.map(lambda one: train(arguments, *one), wanted[1:]))
+        rows = list(pool.map(lambda one: train(arguments, *one), wanted))
     of = {name: [row["mean"] for row in rows if row["window"] == name] for name in WINDOWS}
     gaps = [a - b for a, b in zip(of["like_length"], of["random"], strict=True)]
     error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else None

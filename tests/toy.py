@@ -72,6 +72,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
         precision=schema.Precision.fp32,
         threads=1,
         micro_batch_size=None,
+        group_tokens=None,
         fused=False,
         workers=0,
         eval_tokens=256,

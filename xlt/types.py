@@ -73,6 +73,13 @@ class Rows:
         segments = [segment[start:stop] for segment in self.segments]
         return Rows(segments, labels, self.keys[start:stop], self.languages[start:stop], notes)
 
+    def take(self, chosen: np.ndarray) -> Rows:
+        """The rows of these numbers (n,), in that order."""
+        labels, numbers = None if self.labels is None else self.labels[chosen], chosen.tolist()
+        notes = {name: [arrays[i] for i in numbers] for name, arrays in self.notes.items()}
+        segments = [[segment[i] for i in numbers] for segment in self.segments]
+        return Rows(segments, labels, self.keys[chosen], [self.languages[i] for i in numbers], notes)
+
 
 # names of a task's labels; of a task with several closed sets, each set by its name
 Labels = list[str] | dict[str, list[str]]

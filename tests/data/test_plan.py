@@ -1,9 +1,11 @@
 """The plan is a pure function of the update; shares, epochs and lengths come out as defined."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from xlt.data.plan import Plan
+from xlt.data.plan import Plan, like_lengths
 
 
 def lengths(rng, *sizes):
@@ -98,3 +100,22 @@ def test_window_one_is_random_length(rng):
 def test_no_batch_is_empty_when_a_row_exceeds_the_budget():
     plan = Plan([np.array([500, 3, 3, 3])], [1.0], seed=1, window=4, batch_size=1, batch_tokens=100)
     assert all(len(plan.batch(step).rows) for step in range(40))
+
+
+@pytest.mark.parametrize("saved", [1, 5, 20, 1000])
+def test_groups_of_like_length_cost_least_of_all_ways_to_cut(rng, saved):
+    for _ in range(8):
+        lengths = rng.integers(1, 30, 9)
+        found = like_lengths(lengths, saved)
+        assert sorted(np.concatenate(found)) == list(range(9))
+        cost = sum(int(lengths[g].max()) * len(g) + saved for g in found)
+        ordered = sorted(lengths.tolist(), reverse=True)
+        ways = ([0, *places, 9] for k in range(9) for places in itertools.combinations(range(1, 9), k))
+        best = min(sum(ordered[a] * (b - a) + saved for a, b in itertools.pairwise(way)) for way in ways)
+        assert cost == best
+    assert len(like_lengths(lengths, 1000)) == 1
+
+
+def test_no_rows_are_one_empty_group():
+    (group,) = like_lengths(np.zeros(0, np.int64), 5)
+    assert len(group) == 0

@@ -84,17 +84,18 @@ def test_interrupted_runs_end_in_the_same_bits(tmp_path, place, data, monkeypatc
 
 @pytest.mark.parametrize("case", CASES)
 def test_micro_batches_and_workers_change_nothing(tmp_path, place, data, case):
-    for name, changes in (("whole", {}), ("split", {"micro_batch_size": 3, "workers": 2})):
+    changed = {"whole": {}, "split": {"micro_batch_size": 3, "workers": 2}, "by_length": {"group_tokens": 2}}
+    for name, changes in changed.items():
         run(tmp_path, place / "still", data, name, case, **changes)
-    (metrics, first), (_, second) = figures(tmp_path, "whole"), figures(tmp_path, "split")
-    losses = [[line["loss"] for line in lines if "loss" in line] for lines in (first, second)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-6)
-    whole, split = weights(tmp_path, "whole"), weights(tmp_path, "split")
-    for name in whole:
-        torch.testing.assert_close(
-            whole[name], split[name], rtol=0, atol=2e-4
-        )  # AdamW divides rounding by its own size
+    metrics, first = figures(tmp_path, "whole")
+    expected, whole = [line["loss"] for line in first if "loss" in line], weights(tmp_path, "whole")
+    for other in ("split", "by_length"):
+        found = [line["loss"] for line in figures(tmp_path, other)[1] if "loss" in line]
+        assert found == pytest.approx(expected, rel=1e-5)
+        assert found[0] == pytest.approx(expected[0], rel=1e-6)
+        for name, weight in weights(tmp_path, other).items():
+            # AdamW divides rounding by its own size
+            torch.testing.assert_close(weight, whole[name], rtol=0, atol=2e-4)
     languages = ["de-sw", "en-de"] if case == "translation_lm" else ["de", "en", "sw"]
     assert set(metrics["results"]["toy"]) == {"loss", "perplexity", "accuracy"}
     for by in metrics["results"]["toy"].values():

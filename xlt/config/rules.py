@@ -52,7 +52,7 @@ def check(
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
-    for name in ("threads", "micro_batch_size"):
+    for name in ("threads", "micro_batch_size", "group_tokens"):
         if getattr(hardware, name) is not None and getattr(hardware, name) <= 0:
             problems.append(f"hardware.{name}: {getattr(hardware, name)} is not above 0; null lets xlt choose")
     if hardware.eval_tokens <= 0 or hardware.workers < 0:

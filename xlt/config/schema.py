@@ -71,7 +71,7 @@ class Train:
     epochs: float | None = MISSING  # if set, steps = ceil(epochs * rows / batch_size)
     batch_size: int = MISSING  # rows per update, over all processes and micro-batches
     batch_tokens: int | None = MISSING  # if set, batches hold about so many tokens instead of batch_size rows
-    window: int = MISSING  # updates whose rows are sorted by length together; 1: batches of random length
+    window: int = MISSING  # updates whose rows are sorted by length together; 1: each is a random draw
     max_length: int = MISSING  # tokens per row with specials; longer rows are cut
     sampling: Sampling = MISSING  # who is drawn
     alpha: int | float | str = MISSING  # with p^alpha; a number, or points over the updates: 0:0.3,50000:0.7
@@ -102,6 +102,9 @@ class Hardware:
     precision: Precision = MISSING
     threads: int | None = MISSING  # null: as many as torch takes
     micro_batch_size: int | None = MISSING  # rows per forward pass; null: the whole batch
+    group_tokens: int | None = (
+        MISSING  # where it saves so many padded tokens, an update's rows are computed by length; null: at once
+    )
     workers: int = MISSING  # threads that prepare batches ahead; 0: none
     eval_tokens: int = MISSING  # tokens per forward pass in evaluation
     fused: bool = (

@@ -109,3 +109,22 @@ def cut(lengths: np.ndarray, window: int, by_tokens: bool, seed: int, index: int
         bounds = np.arange(window + 1) * len(order) // window
     ranks = noise.permutation(noise.key(seed, "batches", index), window)
     return [order[bounds[b] : bounds[b + 1]] for b in ranks]
+
+
+def like_lengths(lengths: np.ndarray, saved: int) -> list[np.ndarray]:
+    """The rows, of `lengths` (R,), in the groups that cost least, if a group costs its rows padded to its longest and `saved` tokens: their numbers.
+
+    Longest first, by dynamic programming over where the sorted rows are cut. One group where R is 0.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    longest, count = lengths[order].astype(np.int64), len(lengths)
+    least, begin = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)  # of the first n rows
+    for n in range(1, count + 1):
+        costs = least[:n] + longest[:n] * np.arange(n, 0, -1) + saved  # the last group begins at each place before
+        begin[n] = costs.argmin()
+        least[n] = costs[begin[n]]
+    groups, end = [], count
+    while end:
+        groups.append(order[begin[end] : end])
+        end = int(begin[end])
+    return groups[::-1] or [order]

@@ -82,6 +82,11 @@ class TransferModel(nn.Module):
         return body.get_encoder() if self.backbone.config.is_encoder_decoder else body
 
     @property
+    def packs(self) -> bool:
+        """Whether the fast path can read what it is given, and so computes no padding."""
+        return self._encodes and self.inputs is None and not self.backbone.config.is_encoder_decoder
+
+    @property
     def languages(self) -> tuple[str, ...] | None:
         """Languages that have an embedding; None where the model has no language embeddings."""
         return None if self.inputs is None else self.inputs.languages

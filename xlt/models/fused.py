@@ -22,7 +22,7 @@ except ImportError:
     varlen = None
 
 _ENCODERS = {"BertModel", "RobertaModel", "XLMRobertaModel", "CamembertModel"}
-_READ = {"input_ids", "attention_mask", "token_type_ids", "use_cache"}
+_READ = {"input_ids", "attention_mask", "token_type_ids", "position_ids", "use_cache"}
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -182,34 +182,17 @@ def readable(inputs: dict) -> bool:
 def encode(reader: nn.Module, inputs: dict[str, torch.Tensor], layer: int | None = None) -> torch.Tensor:
     """hidden_BLD of the last layer, or of `layer`, of a module for which `encoder` is true."""
     training, mask_BL = reader.training, inputs.get("attention_mask")
-    states_BLD = _embed(reader.embeddings, inputs["input_ids"], inputs.get("token_type_ids"), training)
+    read = (inputs.get(name) for name in ("input_ids", "token_type_ids", "position_ids"))
+    states_BLD = _embed(reader.embeddings, *read, training)
     blocks = reader.encoder.layer[: len(reader.encoder.layer) if layer is None else layer]
-    if mask_BL is not None and _packs(reader, states_BLD.device.type):
-        return _packed(blocks, states_BLD, mask_BL, training)
-    bias = None if mask_BL is None else _bias(mask_BL, states_BLD.dtype)
-    for block in blocks:
-        states_BLD = _block(block, states_BLD, partial(_attention, bias=bias, training=training), training)
-    return states_BLD
-
-
-def _packs(reader: nn.Module, device: str) -> bool:
-    """Whether rows are read without their padding: FlashAttention's varlen kernel takes half precision on a GPU, and knows no dropout."""
-    if device != "cuda" or not torch.is_autocast_enabled(device) or varlen is None:
-        return False
-    half = torch.get_autocast_dtype(device) in (torch.bfloat16, torch.float16)
-    return half and not (reader.training and reader.config.attention_probs_dropout_prob)
-
-
-def _packed(blocks, states_BLD: torch.Tensor, mask_BL: torch.Tensor, training: bool) -> torch.Tensor:
-    """hidden_BLD, zero where a row is padded: the T real tokens of all rows one after the other, each attending to its own row."""
+    if mask_BL is None:
+        attend = partial(_attention, bias=None, training=training)
+        for block in blocks:
+            states_BLD = _block(block, states_BLD, attend, training)
+        return states_BLD
+    # the T real tokens of all rows one after the other, each attending to its own row
     kept_T = mask_BL.flatten().nonzero().squeeze(1)
-    lengths_B = mask_BL.sum(1)
-    ends = F.pad(lengths_B.cumsum(0), (1, 0)).to(torch.int32)
-    longest = mask_BL.shape[1]
-
-    def attend(q_THS: torch.Tensor, k_THS: torch.Tensor, v_THS: torch.Tensor, part: nn.Module) -> torch.Tensor:
-        return varlen(q_THS, k_THS, v_THS, ends, ends, longest, longest, scale=part.scaling)
-
+    attend = _varlen(mask_BL) if _has_varlen(reader, mask_BL.device.type) else _grouped(mask_BL, training)
     states_TD = states_BLD.flatten(0, 1)[kept_T]
     for block in blocks:
         states_TD = _block(block, states_TD, attend, training)
@@ -217,13 +200,71 @@ def _packed(blocks, states_BLD: torch.Tensor, mask_BL: torch.Tensor, training: b
     return whole.index_copy(0, kept_T, states_TD).view(*mask_BL.shape, -1)
 
 
-def _embed(part: nn.Module, ids_BL: torch.Tensor, types_BL: torch.Tensor | None, training: bool) -> torch.Tensor:
-    length = ids_BL.shape[1]
-    if part.position_embeddings.padding_idx is None:
-        positions_BL = torch.arange(length, device=ids_BL.device).expand_as(ids_BL)
-    else:  # RoBERTa's family counts the tokens that are no padding, from pad + 1
-        real_BL = ids_BL.ne(part.padding_idx).long()
-        positions_BL = real_BL.cumsum(1) * real_BL + part.padding_idx
+def _has_varlen(reader: nn.Module, device: str) -> bool:
+    """Whether FlashAttention's varlen kernel does it: in half precision on a GPU, without dropout."""
+    if device != "cuda" or not torch.is_autocast_enabled(device) or varlen is None:
+        return False
+    half = torch.get_autocast_dtype(device) in (torch.bfloat16, torch.float16)
+    return half and not (reader.training and reader.config.attention_probs_dropout_prob)
+
+
+def _varlen(mask_BL: torch.Tensor) -> Callable[..., torch.Tensor]:
+    """Attention of packed rows by the kernel."""
+    ends = F.pad(mask_BL.sum(1).cumsum(0), (1, 0)).to(torch.int32)
+    longest = mask_BL.shape[1]
+
+    def attend(joined_T3HS: torch.Tensor, part: nn.Module) -> torch.Tensor:
+        return varlen(*joined_T3HS.unbind(1), ends, ends, longest, longest, scale=part.scaling)
+
+    return attend
+
+
+LIKE = 0.6  # rows of a group are at least so long as its longest, less SLACK tokens
+SLACK = 3
+
+
+def _grouped(mask_BL: torch.Tensor, training: bool) -> Callable[..., torch.Tensor]:
+    """Attention of packed rows in groups of like length, each padded to its longest."""
+    lengths_B = mask_BL.sum(1)
+    first_B = F.pad(lengths_B.cumsum(0), (1, 0))[:-1]
+    order = lengths_B.argsort(descending=True, stable=True)
+    groups, taken = [], lengths_B[order].tolist()
+    for i, length in enumerate(taken):
+        if not groups or length < LIKE * taken[groups[-1][0]] - SLACK:
+            groups.append([i, i])
+        groups[-1][1] = i + 1
+    total, places, masks = int(lengths_B.sum()), [], []
+    for begin, end in groups:
+        rows, longest = order[begin:end], taken[begin]
+        column = torch.arange(longest, device=rows.device)
+        real_GL = column < lengths_B[rows, None]
+        places.append((first_B[rows, None] + column).where(real_GL, total).flatten())  # padding: a row of zeros
+        masks.append(None if taken[end - 1] == longest else real_GL)
+    place_P = torch.cat(places)
+    back_T = torch.empty(total + 1, dtype=torch.long, device=place_P.device)
+    back_T[place_P] = torch.arange(len(place_P), device=place_P.device)
+    shapes = [(end - begin, taken[begin]) for begin, end in groups]
+    biases = [None if mask is None else _bias(mask, torch.float32) for mask in masks]
+
+    def attend(joined_T3HS: torch.Tensor, part: nn.Module) -> torch.Tensor:
+        padded_P3HS = F.pad(joined_T3HS, (0, 0) * 3 + (0, 1)).index_select(0, place_P)
+        mixed = [
+            _attention(piece.view(*shape, *piece.shape[1:]), part, bias, training).flatten(0, 1)
+            for piece, shape, bias in zip(padded_P3HS.split([n * m for n, m in shapes]), shapes, biases, strict=True)
+        ]
+        return torch.cat(mixed).index_select(0, back_T[:-1])
+
+    return attend
+
+
+def _embed(
+    part: nn.Module,
+    ids_BL: torch.Tensor,
+    types_BL: torch.Tensor | None,
+    positions_BL: torch.Tensor | None,
+    training: bool,
+) -> torch.Tensor:
+    positions_BL = _positions(part, ids_BL) if positions_BL is None else positions_BL
     types_BL = torch.zeros_like(ids_BL) if types_BL is None else types_BL
     summed_BLD = (
         embedding(part.word_embeddings, ids_BL)
@@ -233,31 +274,31 @@ def _embed(part: nn.Module, ids_BL: torch.Tensor, types_BL: torch.Tensor | None,
     return dropout(part.LayerNorm(summed_BLD), part.dropout.p, training)
 
 
+def _positions(part: nn.Module, ids_BL: torch.Tensor) -> torch.Tensor:
+    if part.position_embeddings.padding_idx is None:
+        return torch.arange(ids_BL.shape[1], device=ids_BL.device).expand_as(ids_BL)
+    real_BL = ids_BL.ne(part.padding_idx).long()  # RoBERTa's family counts the tokens that are no padding, from pad + 1
+    return real_BL.cumsum(1) * real_BL + part.padding_idx
+
+
 def _bias(mask_BL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros_like(mask_BL, dtype=dtype).masked_fill_(mask_BL == 0, torch.finfo(dtype).min)[:, None, None]
 
 
 def _block(block: nn.Module, x: torch.Tensor, attend: Callable[..., torch.Tensor], training: bool) -> torch.Tensor:
-    """A layer on states (..., D). attend(q, k, v, part=): (..., heads, size) from three of that shape."""
+    """A layer on states (..., D). attend(joined, part): (..., H, S) from query, key and value (..., 3, H, S); H heads of size S."""
     attention, after, up, down = block.attention.self, block.attention.output, block.intermediate.dense, block.output
     three = (attention.query, attention.key, attention.value)
     joined = F.linear(x, torch.cat([p.weight for p in three]), torch.cat([p.bias for p in three]))
     shape = (*x.shape[:-1], 3, attention.num_attention_heads, attention.attention_head_size)
-    mixed = attend(*joined.view(shape).unbind(-3), part=attention).flatten(-2)
+    mixed = attend(joined.view(shape), attention).flatten(-2)
     x = after.LayerNorm(dropout(after.dense(mixed), after.dropout.p, training) + x)
     return down.LayerNorm(dropout(down.dense(F.gelu(up(x))), down.dropout.p, training) + x)
 
 
-def _attention(
-    q_BLHS: torch.Tensor,
-    k_BLHS: torch.Tensor,
-    v_BLHS: torch.Tensor,
-    part: nn.Module,
-    bias: torch.Tensor | None,
-    training: bool,
-) -> torch.Tensor:
-    """Attention within each row. H heads of size S; bias: added to the scores, lowest where a row is padded."""
-    q, k, v = (x.transpose(1, 2) for x in (q_BLHS, k_BLHS, v_BLHS))
+def _attention(joined_BL3HS: torch.Tensor, part: nn.Module, bias: torch.Tensor | None, training: bool) -> torch.Tensor:
+    """mixed_BLHS: attention within each row. bias: added to the scores, lowest where a row is padded."""
+    q, k, v = joined_BL3HS.permute(2, 0, 3, 1, 4)
     p = part.dropout.p if training else 0.0
     if p and q.is_cpu:
         scores = torch.matmul(q, k.transpose(-1, -2)) * part.scaling

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from xlt.config.schema import Sampling, Train
+import numpy as np
+
+from xlt.config.schema import Hardware, Sampling, Train
+from xlt.data.plan import like_lengths
 from xlt.data.sampling import Shares, alpha_shares, language_shares, unimax, weight_shares
 from xlt.errors import ConfigError
 from xlt.types import Batch, Rows
@@ -29,9 +32,17 @@ def title_of(train: Train) -> str:
     return f"languages drawn with p^{train.alpha}"
 
 
-def micro_batches(objective, rows: Rows, size: int | None, vocabulary: Vocabulary, max_length: int) -> list[Batch]:
-    """The rows of an update in batches of `size` (None: in one)."""
-    parts = [rows] if size is None else [rows.slice(i, i + size) for i in range(0, len(rows), size)]
+def micro_batches(objective, rows: Rows, hardware: Hardware, vocabulary: Vocabulary, max_length: int) -> list[Batch]:
+    """The rows of an update in batches of hardware.micro_batch_size, else by length where that saves padding; in one where the loss is no sum over rows."""
+    size, least = hardware.micro_batch_size, hardware.group_tokens
+    if size is not None:
+        parts = [rows.slice(i, i + size) for i in range(0, len(rows), size)]
+    elif least is not None and objective.separable:
+        lengths = np.stack([np.fromiter(map(len, segment), np.int64) for segment in rows.segments], 1)
+        costs = objective.row_length(lengths, vocabulary, max_length)
+        parts = [rows.take(group) for group in like_lengths(costs, least)]
+    else:
+        parts = [rows]
     batches = [objective.collate(part, vocabulary, max_length) for part in parts]
     return [replace(b, languages=tuple(part.languages)) for b, part in zip(batches, parts, strict=True)]
 

@@ -104,11 +104,10 @@ def batches_of(
     """step -> the micro-batches of that update."""
     streams = list(tables.values())
     golds = [t.gold(closed_sets(objective, labels)) for t in streams]
-    size = cfg.hardware.micro_batch_size
 
     def batches(step: int) -> list[Batch]:
         draw = plan.batch(step)
         rows = gather(streams, draw.streams, draw.rows, draw.epochs, cfg.seed, golds)
-        return micro_batches(objective, rows, size, vocabulary, cfg.train.max_length)
+        return micro_batches(objective, rows, cfg.hardware, vocabulary, cfg.train.max_length)
 
     return batches

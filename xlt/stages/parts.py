@@ -41,9 +41,16 @@ class LearnedPart:
     cleaned: dict | None
 
     def read_by(self, model: TransferModel) -> LearnedPart:
-        """The same with what the model's vocabulary adds. ConfigError for a language that the model has no embedding of."""
+        """The same with what the model's vocabulary adds; a model that computes no padding is given updates whole.
+
+        ConfigError for a language that the model has no embedding of.
+        """
+        hardware = self.cfg.hardware
+        if hardware.fused and model.packs:
+            hardware = changed(hardware, group_tokens=None)
         with blamed(self.name):
-            return replace(self, vocabulary=self.vocabulary.read_by(model, [*self.languages, *self.dev]))
+            vocabulary = self.vocabulary.read_by(model, [*self.languages, *self.dev])
+        return replace(self, cfg=changed(self.cfg, hardware=hardware), vocabulary=vocabulary)
 
     def named(self, thing: str) -> str:
         """`thing` as the log calls it."""

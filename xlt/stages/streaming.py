@@ -47,7 +47,7 @@ def lineage(dataset, view: str, wanted: list[str]) -> dict[str, str]:
 
 def open_feed(cfg, vocabulary: Vocabulary, tokenizer, wanted: list[str]) -> Feed:
     """The training rows of the languages, from their beginning."""
-    settings, objective, dataset, size = cfg.train, cfg.objective, cfg.dataset, cfg.hardware.micro_batch_size
+    settings, objective, dataset = cfg.train, cfg.objective, cfg.dataset
     shares, encode = _shares(cfg, wanted), encoder(tokenizer)
     streams = {
         code: Stream(
@@ -67,7 +67,7 @@ def open_feed(cfg, vocabulary: Vocabulary, tokenizer, wanted: list[str]) -> Feed
     )  # fmt: skip
 
     def batches(step: int) -> list:
-        return micro_batches(objective, reader.batch(step), size, vocabulary, settings.max_length)
+        return micro_batches(objective, reader.batch(step), cfg.hardware, vocabulary, settings.max_length)
 
     steps = _steps(cfg, wanted)
     return Feed(steps, _table(cfg, wanted, shares, steps), batches, reader.position, reader.seek, reader.close)
