@@ -145,6 +145,8 @@ class Objective(Protocol):
     whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand
     in it (`xlt.data.subwords.Encoding`). `annotation`: a string that changes with what annotate returns; it must be there if annotate is.
     `closed`: the notes, or "label", whose names are a closed set that the model learns from its training data: ("label",) where it is missing.
+    `statistics(outputs, gold)`: {metric: what each row adds to it}, so that scores get intervals: a figure a row (R,) where the score is their mean,
+    else `xlt.metrics.Sums`. A score that is no function of sums over rows is left out. With it, `score` may be `metrics.scores(self.statistics(...))`.
     `records(outputs, gold)`: of each row a dict for predictions/*.jsonl, whose id and language the stage adds.
 
     `texts` and `annotate` may raise BadRow with what is wrong with a row and its remedy; its file and line are added.

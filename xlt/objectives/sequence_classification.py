@@ -36,6 +36,7 @@ class SequenceClassification:
 
     loss, loss_by_row = classification.loss, classification.loss_by_row
     predict, score, records = classification.predict, classification.score, classification.records
+    statistics = classification.statistics
 
     def texts(self, row: dict) -> tuple[str, ...]:
         if self.pair and "text_pair" not in row:
