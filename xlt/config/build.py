@@ -15,10 +15,11 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xlt.config import messages, rules, schema
+from xlt.config import messages, paths, rules, schema
 from xlt.errors import ConfigError, XltError, suggest
 
 CLOSED = {
@@ -27,7 +28,9 @@ CLOSED = {
     "train": schema.Train,
     "hardware": schema.Hardware,
     "tracking": schema.Tracking,
+    "scores": schema.Scores,
 }
+OPTIONAL = ("scores",)  # closed groups that some stages have
 OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective")
 _trusted: set[str] = {"xlt"}
 
@@ -43,6 +46,7 @@ class StageRun:
     train: schema.Train
     hardware: schema.Hardware
     tracking: schema.Tracking
+    scores: schema.Scores | None
     dataset: Any
     cleaning: Any
     tokenizer: Any
@@ -188,7 +192,20 @@ def _target(name: str, path: str) -> type:
     return cls
 
 
+def closed_preset(group: str, name: str) -> Any:
+    """A choice of a closed group by itself, as conf/ has it."""
+    problems: list[str] = []
+    values = yaml.safe_load((paths.conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    preset = _closed(group, CLOSED[group], values, problems)
+    if problems:
+        raise ConfigError(problems)
+    return preset
+
+
 def _closed(name: str, cls: type, values: dict | None, problems: list[str]) -> Any:
+    """None where the stage has none of the group."""
+    if values is None and name in OPTIONAL:
+        return None
     known = [f.name for f in dataclasses.fields(cls)]
     values = values or {}
     problems += [f"{name}.{key}: there is no such key; {suggest(key, known)}" for key in values if key not in known]

@@ -31,6 +31,7 @@ def check(
     train: schema.Train,
     hardware: schema.Hardware,
     tracking: schema.Tracking,
+    scores: schema.Scores | None,
 ) -> list[str]:
     """All broken rules on values."""
     problems = [
@@ -63,7 +64,22 @@ def check(
         problems.append(
             f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere"
         )
-    return problems + _language_codes(languages)
+    return problems + _language_codes(languages) + (resampling(scores) if scores is not None else [])
+
+
+def resampling(scores: schema.Scores) -> list[str]:
+    """Broken rules on how scores are resampled."""
+    problems = []
+    if scores.draws < 0:
+        problems.append(f"scores.draws: {scores.draws} is below 0; 0 leaves the intervals out")
+    if scores.seed < 0:
+        problems.append(f"scores.seed: {scores.seed} is below 0; give 0 or more")
+    if not 0 < scores.level < 1:
+        problems.append(f"scores.level: {scores.level} is not between 0 and 1; 0.95 is usual")
+    bounds = scores.share_bounds
+    if bounds != sorted(set(bounds)) or not all(0 < bound < 1 for bound in bounds):
+        problems.append(f"scores.share_bounds: {bounds} must be shares between 0 and 1, each above the one before it")
+    return problems
 
 
 def _who_is_drawn(train: schema.Train) -> list[str]:

@@ -118,6 +118,16 @@ class Tracking:
 
 
 @dataclass
+class Scores:
+    """What is told of scores beside the scores."""
+
+    draws: int = MISSING  # resamples of the test rows, of which intervals are made; 0: none
+    seed: int = MISSING  # of the draws
+    level: float = MISSING  # of the intervals
+    share_bounds: list[float] = MISSING  # between which languages are averaged by their share of the pretraining data
+
+
+@dataclass
 class StageConfig:
     """What every stage's config holds."""
 
@@ -128,6 +138,7 @@ class StageConfig:
     train: Train = field(default_factory=Train)
     hardware: Hardware = field(default_factory=Hardware)
     tracking: Tracking = field(default_factory=Tracking)
+    scores: Scores | None = None  # zero-shot-eval
     dataset: Any = MISSING
     cleaning: Any = None  # stages that read text: tokenize, pretrain
     tokenizer: Any = MISSING

@@ -9,6 +9,7 @@ import numpy as np
 
 from xlt.data.encode import Table
 from xlt.evaluation.loop import predict
+from xlt.reporting.scores import score_table
 from xlt.stages.parts import LearnedPart
 from xlt.training.progress import Screen
 from xlt.types import Gold, Labels, Outputs, closed_sets
@@ -62,8 +63,9 @@ def mean_score(figures: dict[str, dict[str, float]], metric: str) -> float:
     return float(np.mean(list(figures[metric].values()))) if metric in figures else math.nan
 
 
-def show(screen: Screen, title: str, figures: dict[str, dict[str, float]]) -> None:
-    """Dev scores, a language or pair a line."""
-    languages = sorted({code for by in figures.values() for code in by})
-    lines = [[code, *(f"{by[code]:.4f}" if code in by else "" for by in figures.values())] for code in languages]
-    screen.table(title, ["language", *figures], lines)
+def show(screen: Screen, title: str, figures: dict[str, dict[str, float]], **beside) -> None:
+    """Scores, a language or pair a line, and what is known `beside` them (see `xlt.reporting.scores.score_table`)."""
+    head, lines, left_out = score_table(figures, **beside)
+    screen.table(title, head, lines)
+    if left_out:
+        screen.say(f"  {', '.join(left_out)}: in metrics.json")

@@ -17,11 +17,16 @@ from xlt import files
 from xlt.config.build import build_node
 from xlt.config.rules import VIEWS
 from xlt.errors import ConfigError, DataError
-from xlt.evaluation.transfer import transfer
+from xlt.evaluation import bootstrap
+from xlt.evaluation.shares import bins as share_bins
+from xlt.evaluation.shares import pretraining_shares
+from xlt.evaluation.statistics import Statistics
+from xlt.evaluation.transfer import grouped, transfer
 from xlt.models.build import build, known_task, read_labelled_task
 from xlt.objectives.mixture import Mixture
+from xlt.reporting.scores import group_table
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.scoring import score
+from xlt.stages.scoring import score, show
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
@@ -60,9 +65,12 @@ def run(cfg) -> float:
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
     vocabulary = vocabulary.read_by(model, wanted)
     model = accelerator.prepare_model(model, evaluation_mode=True)
-    done = itertools.count(1)
+    done, statistics = itertools.count(1), {}
 
     def scored(language: str, outputs: dict, gold: Gold) -> None:
+        if hasattr(objective, "statistics"):
+            statistics[language] = Statistics.of(language, gold.rows, objective.statistics(outputs, gold))
+            statistics[language].save(directory.path / "statistics" / f"{cfg.dataset.name}.{language}.npz")
         if hasattr(objective, "records"):
             path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
             write_predictions(path, language, objective.records(outputs, gold), gold)
@@ -78,18 +86,29 @@ def run(cfg) -> float:
             f"dataset: {cfg.dataset.name}, {', '.join(wanted)}: {type(objective).__name__} finds no {objective.metric} there, for it compares languages "
             "that have several rows; give more of them in languages.target"
         )
-    summaries = {metric: transfer(by, trained, objective.higher_is_better[metric]) for metric, by in figures.items()}
-    show(screen, cfg.dataset.name, figures, summaries[objective.metric], objective.metric, trained)
+    shares = pretraining_shares(cfg.model.init_from)
+    bins = share_bins(shares, wanted, cfg.scores.share_bounds) if shares else None
+    summaries = {m: transfer(by, trained, objective.higher_is_better[m], bins) for m, by in figures.items()}
+    results = {
+        "results": {cfg.dataset.name: figures},
+        "transfer": {cfg.dataset.name: {metric: s for metric, s in summaries.items() if s}},
+        "higher_is_better": objective.higher_is_better,
+        "metric": objective.metric,
+        **(
+            intervals_of(cfg, statistics, trained, objective.higher_is_better)
+            if statistics and cfg.scores.draws
+            else {}
+        ),
+    }
+    show_scores(screen, cfg, figures, objective.metric, trained, results, bins)
     tokens = sum(int(objective.row_length(t.lengths, vocabulary, task["max_length"]).sum()) for t in tables.values())
     accelerator.end_training()
     directory.finish(
         {
             **({} if labels is None else {"selection": "source-dev"}),
             "split": "test",
-            "results": {cfg.dataset.name: figures},
+            **results,
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
-            "transfer": {cfg.dataset.name: {metric: s for metric, s in summaries.items() if s}},
-            "higher_is_better": objective.higher_is_better,
             "efficiency": {
                 "seconds": round(seconds, 2),
                 "tokens": tokens,
@@ -122,6 +141,13 @@ def task_of(cfg) -> dict:
     return {"labels": None, "source_languages": [], "max_length": trained["max_length"]}
 
 
+def intervals_of(cfg, statistics: dict[str, Statistics], source: list[str], higher_is_better: dict[str, bool]) -> dict:
+    """What metrics.json has of the bootstrap."""
+    how = {"draws": cfg.scores.draws, "seed": cfg.scores.seed, "level": cfg.scores.level}
+    found = bootstrap.intervals(statistics, source, higher_is_better, **how)
+    return {"bootstrap": how, "intervals": {cfg.dataset.name: found}}
+
+
 def write_predictions(path: Path, language: str, records: Iterable[dict], gold: Gold) -> None:
     """One line per row in the data's order: its id (its number, if it has none), its language, and what the objective says of it."""
     lines = [
@@ -131,24 +157,16 @@ def write_predictions(path: Path, language: str, records: Iterable[dict], gold: 
     files.write_text(path, "\n".join(lines) + "\n")
 
 
-def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric: str, source: list[str]) -> None:
-    """The table on screen: a language a line, then means, gap and worst language."""
-    others = [m for m in figures if m != metric]
-    lines = [
-        [
-            f"{language}{' (source)' if language in source else ''}",
-            *(f"{figures[m][language]:.3f}" if language in figures[m] else "" for m in (metric, *others)),
-        ]
-        for language in dict.fromkeys(code for by in figures.values() for code in by)
-    ]
-    if summary:
-        blank = [""] * len(others)
-        lines += [
-            ["source mean", f"{summary['source_mean']:.3f}", *blank],
-            ["target mean", f"{summary['target_mean']:.3f}", *blank],
-            ["transfer gap", f"{summary['gap']:.3f}", *blank],
-            [f"worst: {summary['worst'][0]}", f"{summary['worst'][1]:.3f}", *blank],
-        ]
-    screen.table(f"{name}, test", ["language", metric, *others], lines)
-    if not summary and source:
-        screen.say("no transfer gap: it needs a source and a target language among those scored")
+def show_scores(
+    screen: Screen, cfg, figures: dict, metric: str, source: list[str], results: dict, bins: dict | None
+) -> None:
+    """The scores, the main one first, with its interval; what they come to; and target means by script, family and pretraining share."""
+    name, figures = cfg.dataset.name, {metric: figures[metric], **figures}
+    summary = results["transfer"][name].get(metric)
+    intervals = results.get("intervals", {}).get(name, {}).get(metric)
+    show(screen, f"{name}, test", figures, source=source, summary=summary, intervals=intervals, level=cfg.scores.level)
+    if not summary:
+        if source:
+            screen.say("no transfer gap: it needs a source and a target language among those scored")
+    elif lines := group_table(metric, summary, grouped((c for c in figures[metric] if c not in source), bins)):
+        screen.table(f"{name}, target languages together", ["group", "languages", metric], lines)
