@@ -34,7 +34,7 @@ def resample(statistics: Mapping[str, Statistics], draws: int, seed: int) -> Res
 
     Languages that share an id, directly or through others, are drawn together: of all their n ids, n with replacement.
     """
-    scores: dict[str, dict[str, np.ndarray]] = {}
+    scores: dict[str, dict[str, list[np.ndarray]]] = {}
     ids = {code: each.ids for code, each in statistics.items()}
     for together in families(ids):
         place = {name: i for i, name in enumerate(dict.fromkeys(name for code in together for name in ids[code]))}
@@ -42,14 +42,11 @@ def resample(statistics: Mapping[str, Statistics], draws: int, seed: int) -> Res
             code: _by_id(np.array([place[name] for name in ids[code]]), len(place), statistics[code].sums)
             for code in together
         }
-        parts: dict[str, list[np.ndarray]] = {code: [] for code in together}
         for weights_CU in _weights(len(place), draws, noise.key(seed, together[0])):
             for code, each_UK in added.items():
-                parts[code].append(weights_CU @ each_UK)
-        for code in together:
-            for metric, values_D in _scored(np.concatenate(parts[code]), statistics[code].sums).items():
-                scores.setdefault(metric, {})[code] = values_D
-    return Resampled(scores)
+                for metric, scores_C in _scored(weights_CU @ each_UK, statistics[code].sums).items():
+                    scores.setdefault(metric, {}).setdefault(code, []).append(scores_C)
+    return Resampled({m: {code: np.concatenate(parts) for code, parts in by.items()} for m, by in scores.items()})
 
 
 def families(ids: Mapping[str, Sequence[str]]) -> list[list[str]]:
@@ -83,13 +80,13 @@ def _by_id(id_R: np.ndarray, ids: int, sums: Mapping[str, Sums]) -> np.ndarray:
     return added_UK
 
 
-def _scored(totals_DK: np.ndarray, sums: Mapping[str, Sums]) -> dict[str, np.ndarray]:
-    """(D,) of each metric, from the totals of `_by_id`'s columns."""
-    rows_D, scores, at = totals_DK[:, 0], {}, 1
+def _scored(totals_CK: np.ndarray, sums: Mapping[str, Sums]) -> dict[str, np.ndarray]:
+    """(C,) of each metric, from the totals of `_by_id`'s columns."""
+    rows_C, scores, at = totals_CK[:, 0], {}, 1
     for metric, each in sums.items():
         width = each.each.shape[1]
-        score_D = FORMULAS[each.formula](totals_DK[:, at : at + width])
-        scores[metric] = np.where(rows_D > 0, score_D, np.nan)
+        scores_C = FORMULAS[each.formula](totals_CK[:, at : at + width])
+        scores[metric] = np.where(rows_C > 0, scores_C, np.nan)
         at += width
     return scores
 
