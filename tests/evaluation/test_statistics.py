@@ -33,7 +33,9 @@ def test_equal_statistics_are_equal_bytes(tmp_path):
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"toy.sw.npz: is missing, so its run cannot be compared; run its xlt zero-shot-eval anew"):
+    with pytest.raises(
+        DataError, match=r"toy.sw.npz: is missing, so its run cannot be compared; run its xlt zero-shot-eval anew"
+    ):
         Statistics.load(tmp_path / "toy.sw.npz")
     (tmp_path / "toy.de.npz").write_bytes(b"PK no zip")
     with pytest.raises(DataError, match=r"toy.de.npz: is damaged \(.*\); run its xlt zero-shot-eval anew"):

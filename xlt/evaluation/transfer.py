@@ -41,13 +41,14 @@ def transfer(
 
 def grouped(codes: Iterable[str], share_bins: Mapping[str, str] | None) -> dict[str, dict[str, list[str]]]:
     """{script, family, and share where it is known: {group: its languages}}."""
+    codes = sorted(codes)
     kinds = {"script": languages.script, "family": languages.family}
     if share_bins is not None:
         kinds["share"] = share_bins.__getitem__
     groups: dict[str, dict[str, list[str]]] = {}
     for kind, of in kinds.items():
         found: dict[str, list[str]] = {}
-        for code in sorted(codes):
+        for code in codes:
             found.setdefault(of(code), []).append(code)
         groups[kind] = dict(sorted(found.items()))
     return groups

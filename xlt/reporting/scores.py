@@ -63,11 +63,11 @@ def _column(metric: str, codes: Sequence[str], by: Mapping[str, float]) -> list[
 
 
 def _figure(value: float) -> str:
-    return f"{value:.3f}"
+    return f"{round(value, 3) + 0.0:.3f}"  # no -0.000
 
 
 def _range(ends: Sequence[float] | None) -> str:
-    return f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else ""
+    return " to ".join(map(_figure, ends)) if ends else ""
 
 
 def _fitting(columns: list[list[str]]) -> list[list[str]]:
