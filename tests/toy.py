@@ -84,7 +84,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
     resolved = {"seed": 1, "run": {"name": name}, "train": {"steps": train["steps"]}, "objective": None}
     return SimpleNamespace(
         stage=stage, seed=1, run=run, languages=schema.Languages(None, ["en"], None), train=schema.Train(**train), hardware=schema.Hardware(**hardware),
-        tracking=schema.Tracking([], "xlt"), scores=schema.Scores(50, 1, 0.95, [0.01]), dataset=dataset, cleaning=None, tokenizer=tokenizer, model=model, objective=objective, resolved=resolved,
+        tracking=schema.Tracking([], "xlt"), scores=schema.Scores(50, 1, 0.95, [0.01]), dataset=dataset, cleaning=None, tokenizer=tokenizer, model=model, objective=objective, export=None, resolved=resolved,
     )  # fmt: skip
 
 

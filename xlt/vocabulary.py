@@ -157,6 +157,17 @@ class Vocabulary:
         spoken = codes if side is None else [registry.pair(code)[side] for code in codes]
         return {"language_ids": torch.from_numpy(self.language_ids(spoken))}
 
+    def second_text(self, first_B: np.ndarray, lengths_B: np.ndarray, width: int) -> dict[str, torch.Tensor]:
+        """token_type_ids and segment_ids of pairs whose second text begins at `first_B`, as far as the tokenizer or the model tells the texts apart."""
+        if not (self.pair_types or self.segments):
+            return {}
+        places = np.arange(width)
+        types_BL = torch.from_numpy(((places >= first_B[:, None]) & (places < lengths_B[:, None])).astype(np.int64))
+        names = [
+            name for name, wanted in (("token_type_ids", self.pair_types), ("segment_ids", self.segments)) if wanted
+        ]
+        return dict.fromkeys(names, types_BL)
+
     def is_special(self, ids: np.ndarray) -> np.ndarray:
         """bool of the same shape."""
         table = np.zeros(self.size, bool)

@@ -52,6 +52,7 @@ class StageRun:
     tokenizer: Any
     model: Any
     objective: Any
+    export: str | None
     resolved: dict
 
 
@@ -85,9 +86,11 @@ def build_stage(cfg: DictConfig) -> StageRun:
     built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
     if not problems:
         problems += rules.check(**closed) + rules.fits(resolved["stage"], **built)
+        problems += rules.layout(resolved["stage"], resolved["export"])
     if problems:
         raise ConfigError(problems)
-    return StageRun(stage=resolved["stage"], seed=resolved["seed"], resolved=resolved, **closed, **built)
+    plain = {name: resolved[name] for name in ("stage", "seed", "export")}
+    return StageRun(**plain, resolved=resolved, **closed, **built)
 
 
 def build_node(node: dict | None, path: str) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 
 from xlt import languages as registry
 from xlt.config import schema
-from xlt.errors import ConfigError
+from xlt.errors import ConfigError, suggest
+from xlt.evaluation.exports import LAYOUTS
 from xlt.schedules import Piecewise, is_weight
 
 _POSITIVE = (
@@ -169,6 +170,15 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
         )
     return problems
+
+
+def layout(stage: str, export: str | None) -> list[str]:
+    """That predictions are written at all, and the layout is known."""
+    if export is None:
+        return []
+    if stage != "zero-shot-eval":
+        return [f"export: xlt {stage} writes no predictions; give it to xlt zero-shot-eval"]
+    return [] if export in LAYOUTS else [f"export: there is no layout {export}; {suggest(export, LAYOUTS)}"]
 
 
 def _each(objective: Any) -> list[tuple[str, Any]]:

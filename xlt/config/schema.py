@@ -144,3 +144,4 @@ class StageConfig:
     tokenizer: Any = MISSING
     model: Any = MISSING
     objective: Any = MISSING
+    export: str | None = None  # zero-shot-eval: predictions in that layout, too (see `xlt.evaluation.exports`)

@@ -17,16 +17,23 @@ from xlt.vocabulary import Vocabulary
 
 
 def score_parts(
-    model, parts: list[LearnedPart], labels: Labels | None, accelerator, rows: int | None
+    model,
+    parts: list[LearnedPart],
+    labels: Labels | None,
+    accelerator,
+    rows: int | None,
+    scored: Callable[[str, dict[str, Outputs], Gold], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The scores of each part on its own dev data, by the names they have in the log."""
+    """The scores of each part on its own dev data, by the names they have in the log. scored: is told each language of the first part."""
     figures = {}
     for part in parts:
-        known = labels if part is parts[0] else None
+        first = part is parts[0]
+        known = labels if first else None
         objective, cfg = part.cfg.objective, part.cfg
         golds = {code: table.gold(closed_sets(objective, known)) for code, table in part.dev.items()}
         limits = cfg.train.max_length, cfg.hardware.eval_tokens
-        found = score(model, objective, part.dev, golds, part.vocabulary, *limits, accelerator, rows)
+        told = scored if first else None
+        found = score(model, objective, part.dev, golds, part.vocabulary, *limits, accelerator, rows, told)
         figures |= {part.named(metric): by for metric, by in found.items()}
     return figures
 

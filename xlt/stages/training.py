@@ -23,7 +23,7 @@ from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw, freeze
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
-from xlt.types import Labels, closed
+from xlt.types import Gold, Labels, closed
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if progress.best_step not in (None, feed.steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
-    figures = score_parts(model, parts, labels, accelerator, None)
+    figures, settled = score_and_settle(model, parts, labels, accelerator)
+    if settled:
+        plain.task["objective"] = {**plain.task["objective"], **settled}
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
     run.finish(
         {
@@ -159,6 +161,18 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
     )
     return mean_score(figures, objective.metric)
+
+
+def score_and_settle(model, parts: list[LearnedPart], labels: Labels | None, accelerator) -> tuple[dict, dict]:
+    """The scores on all dev data, and the fields of the main part's objective that they decide (a threshold)."""
+    outputs, golds = {}, {}
+    settle = getattr(parts[0].cfg.objective, "settle", None)
+
+    def scored(language: str, out: dict, gold: Gold) -> None:
+        outputs[language], golds[language] = out, gold
+
+    figures = score_parts(model, parts, labels, accelerator, None, scored if settle else None)
+    return figures, settle(outputs, golds) if settle and outputs else {}
 
 
 def lineage_of(part: LearnedPart) -> dict[str, str]:

@@ -17,7 +17,7 @@ from xlt import files
 from xlt.config.build import build_node
 from xlt.config.rules import VIEWS
 from xlt.errors import ConfigError, DataError
-from xlt.evaluation import bootstrap
+from xlt.evaluation import bootstrap, exports
 from xlt.evaluation.shares import bins as share_bins
 from xlt.evaluation.shares import pretraining_shares
 from xlt.evaluation.statistics import Statistics
@@ -44,6 +44,7 @@ def run(cfg) -> float:
     task = task_of(cfg)
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     objective, labels = cfg.objective or build_node(task["objective"], "objective"), task["labels"]
+    layout = exports.chosen(cfg.export, objective)
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
     vocabulary = Vocabulary.of(tokenizer)
 
@@ -72,8 +73,10 @@ def run(cfg) -> float:
             statistics[language] = Statistics.of(language, gold.rows, objective.statistics(outputs, gold))
             statistics[language].save(directory.path / "statistics" / f"{cfg.dataset.name}.{language}.npz")
         if hasattr(objective, "records"):
-            path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
-            write_predictions(path, language, objective.records(outputs, gold), gold)
+            lines = prediction_lines(language, objective.records(outputs, gold), gold)
+            write_lines(directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl", lines)
+            if layout:
+                layout.write(directory.path / "exports" / cfg.export, cfg.dataset.name, language, lines)
         screen.advance(next(done))
 
     started, limits = time.monotonic(), (task["max_length"], cfg.hardware.eval_tokens)
@@ -120,6 +123,7 @@ def run(cfg) -> float:
     screen.say(
         f"{directory.path}: done"
         + (f"; predictions in {place}" if (place := directory.path / "predictions").is_dir() else "")
+        + (f", and as {cfg.export} in {directory.path / 'exports' / cfg.export}" if layout else "")
     )
     main = summaries[objective.metric]
     return main["target_mean"] if main else float(np.mean(list(figures[objective.metric].values())))
@@ -148,13 +152,17 @@ def intervals_of(cfg, statistics: dict[str, Statistics], source: list[str], high
     return {"bootstrap": how, "intervals": {cfg.dataset.name: found}}
 
 
-def write_predictions(path: Path, language: str, records: Iterable[dict], gold: Gold) -> None:
-    """One line per row in the data's order: its id (its number, if it has none), its language, and what the objective says of it."""
-    lines = [
-        json.dumps({"id": row.get("id", number), "language": language, **record}, ensure_ascii=False)
+def prediction_lines(language: str, records: Iterable[dict], gold: Gold) -> list[dict]:
+    """One per row in the data's order: its id (its number, if it has none), its language, and what the objective says of it."""
+    return [
+        {"id": row.get("id", number), "language": language, **record}
         for number, (row, record) in enumerate(zip(gold.rows, records, strict=True))
     ]
-    files.write_text(path, "\n".join(lines) + "\n")
+
+
+def write_lines(path: Path, lines: list[dict]) -> None:
+    """As JSON lines."""
+    files.write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def show_scores(
