@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -18,17 +19,29 @@ class Answer(NamedTuple):
 
 
 def visible(offsets: np.ndarray, text: str) -> np.ndarray:
-    """int64 (L, 2): `offsets` of tokens in `text` without the white space at either edge, which tokenizers count to the word behind it.
+    """int64 (L, 2): `offsets` of tokens in `text` without the white space at either edge, which tokenizers count to the word behind it, and with
+    the marks that a tokenizer drops (the vowel signs of Devanagari, where BERT strips accents), which belong to the letter before them.
 
     Of a token that is nothing but white space, the end is not behind the begin.
     """
     if not len(offsets):
         return np.zeros((0, 2), np.int64)
+    offsets = np.stack([offsets[:, 0], _with_marks(offsets, text)[offsets[:, 1]]], 1)
     seen = np.flatnonzero(~np.fromiter(map(str.isspace, text), bool, len(text)))
     after = np.searchsorted(seen, offsets[:, 0])  # the first character seen from each begin on
     before = np.searchsorted(seen, offsets[:, 1])  # and the first one behind each end
     edges = np.concatenate([[0], seen + 1])
     return np.stack([np.append(seen, len(text))[after], edges[before]], 1)
+
+
+def _with_marks(offsets: np.ndarray, text: str) -> np.ndarray:
+    """int64 (characters + 1,): for each place in `text`, the first one from it on that holds no mark which no token covers."""
+    begun = np.bincount(offsets[:, 0], minlength=len(text) + 1) - np.bincount(offsets[:, 1], minlength=len(text) + 1)
+    stop = np.arange(len(text) + 1)
+    for i in np.flatnonzero(begun.cumsum()[:-1] == 0)[::-1].tolist():
+        if unicodedata.category(text[i])[0] == "M":
+            stop[i] = stop[i + 1]
+    return stop
 
 
 def tokens_of(start: int, stop: int, visible_L2: np.ndarray) -> tuple[int, int] | None:
