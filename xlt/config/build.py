@@ -28,7 +28,7 @@ CLOSED = {
     "hardware": schema.Hardware,
     "tracking": schema.Tracking,
 }
-OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective")
+OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective", "few_shot", "translations", "leakage")
 _trusted: set[str] = {"xlt"}
 
 
@@ -48,6 +48,10 @@ class StageRun:
     tokenizer: Any
     model: Any
     objective: Any
+    few_shot: Any
+    translations: Any
+    leakage: Any
+    selection: str | None
     resolved: dict
 
 
@@ -69,7 +73,8 @@ def build_stage(cfg: DictConfig) -> StageRun:
     problems: list[str] = []
     unknown = [key for key in cfg if key not in {f.name for f in dataclasses.fields(schema.StageConfig)}]
     problems += [
-        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown
+        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'selection', 'stage'])}"
+        for key in unknown
     ]
     problems += _missing(OmegaConf.to_container(cfg))
     try:
@@ -80,10 +85,13 @@ def build_stage(cfg: DictConfig) -> StageRun:
     closed = {name: _closed(name, cls, resolved.get(name), problems) for name, cls in CLOSED.items()}
     built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
     if not problems:
-        problems += rules.check(**closed) + rules.fits(resolved["stage"], **built)
+        problems += (
+            rules.check(**closed) + rules.selection(resolved["selection"]) + rules.fits(resolved["stage"], **built)
+        )
     if problems:
         raise ConfigError(problems)
-    return StageRun(stage=resolved["stage"], seed=resolved["seed"], resolved=resolved, **closed, **built)
+    plain = {key: resolved[key] for key in ("stage", "seed", "selection")}
+    return StageRun(**plain, resolved=resolved, **closed, **built)
 
 
 def build_node(node: dict | None, path: str) -> Any:

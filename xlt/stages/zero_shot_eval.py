@@ -9,9 +9,8 @@ import itertools
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from xlt import files
 from xlt.config.build import build_node
@@ -21,8 +20,11 @@ from xlt.evaluation.transfer import transfer
 from xlt.models.build import build, known_task, read_labelled_task
 from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.scoring import score
-from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.stages.guarding import guarded
+from xlt.stages.protocols import tested
+from xlt.stages.scoring import mean_score, score
+from xlt.stages.selecting import noted, oracle_languages, rules_of, select
+from xlt.stages.setup import accelerator_of, changed, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
 from xlt.types import Gold, closed_sets
@@ -31,7 +33,7 @@ from xlt.vocabulary import Vocabulary
 
 def run(cfg) -> float:
     """Score cfg.model on the test split of cfg.languages.target (null: all); writes predictions and metrics.json, returns the target mean."""
-    screen = Screen()
+    screen, cfg = Screen(), beside(cfg)
     if cfg.model.init_from is None:
         raise ConfigError(
             "model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune"
@@ -42,58 +44,83 @@ def run(cfg) -> float:
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
     vocabulary = Vocabulary.of(tokenizer)
 
+    cfg, asked, protocol = tested(cfg, objective.view, task)
     offered = choose_languages(None, cfg.dataset, objective.view, "test", "dataset")
     trained = [code for code in task["source_languages"] if code in offered]
-    targets = choose_languages(cfg.languages.target, cfg.dataset, objective.view, "test", "languages.target")
-    wanted = trained + [code for code in targets if code not in trained]
+    targets = choose_languages(asked, cfg.dataset, objective.view, "test", "languages.target")
+    targets = [code for code in targets if code not in trained]
+    wanted, rules = trained + targets, rules_of(cfg.selection)
+    judges = oracle_languages(cfg, objective.view, targets) if "oracle" in rules else []
+    cfg, leaks = (
+        (cfg, None)
+        if labels is None
+        else guarded(cfg, objective.view, {"test": wanted, **({"dev": judges} if judges else {})}, screen)
+    )
     tables = encode_all(cfg, objective, tokenizer, wanted, "test")
+    dev = encode_all(cfg, objective, tokenizer, judges, "dev")
     directory.record(
         {
-            "data": data_lineage(tables),
+            "data": data_lineage(tables) | data_lineage(dev),
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
     )
     sets = closed_sets(objective, labels)
     golds = {language: table.gold(sets) for language, table in tables.items()}  # an unknown label stops the run here
+    dev_golds = {language: table.gold(sets) for language, table in dev.items()}
 
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
     vocabulary = vocabulary.read_by(model, wanted)
-    model = accelerator.prepare_model(model, evaluation_mode=True)
-    done = itertools.count(1)
+    plain, model = model, accelerator.prepare_model(model, evaluation_mode=True)
+    limits, higher = (task["max_length"], cfg.hardware.eval_tokens), objective.higher_is_better
+    done, started, scores = itertools.count(1), time.monotonic(), {}
 
-    def scored(language: str, outputs: dict, gold: Gold) -> None:
-        if hasattr(objective, "records"):
-            path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
-            write_predictions(path, language, objective.records(outputs, gold), gold)
-        screen.advance(next(done))
+    def dev_score() -> float:
+        figures = score(model, objective, dev, dev_golds, vocabulary, *limits, accelerator, None)
+        return mean_score(figures, objective.metric)
 
-    started, limits = time.monotonic(), (task["max_length"], cfg.hardware.eval_tokens)
-    with screen.counting("scoring", len(wanted), 0):
-        figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored)
+    def judged(folder: Path) -> dict:
+        def scored(language: str, outputs: dict, gold: Gold) -> None:
+            if hasattr(objective, "records"):
+                path = folder / f"{cfg.dataset.name}.{language}.jsonl"
+                write_predictions(path, language, objective.records(outputs, gold), gold)
+            screen.advance(next(done))
+
+        return score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored)
+
+    with screen.counting("scoring", len(wanted) * len(rules), 0):
+        for rule in rules:
+            selected = select(rule, cfg.model.init_from, plain, dev_score, higher[objective.metric])
+            predictions = directory.path / "predictions"
+            figures = judged(predictions / rule if scores else predictions)
+            scores[rule] = scored_by(cfg.dataset.name, figures, selected, trained, higher)
     seconds = time.monotonic() - started
 
-    if objective.metric not in figures:
-        raise DataError(
-            f"dataset: {cfg.dataset.name}, {', '.join(wanted)}: {type(objective).__name__} finds no {objective.metric} there, for it compares languages "
-            "that have several rows; give more of them in languages.target"
-        )
-    summaries = {metric: transfer(by, trained, objective.higher_is_better[metric]) for metric, by in figures.items()}
-    show(screen, cfg.dataset.name, figures, summaries[objective.metric], objective.metric, trained)
+    for rule, found in scores.items():
+        figures = found["results"][cfg.dataset.name]
+        if objective.metric not in figures:
+            raise DataError(
+                f"dataset: {cfg.dataset.name}, {', '.join(wanted)}: {type(objective).__name__} finds no {objective.metric} there, for it compares languages "
+                "that have several rows; give more of them in languages.target"
+            )
+        summary = found["transfer"][cfg.dataset.name].get(objective.metric)
+        show(screen, cfg.dataset.name, figures, summary, objective.metric, trained, rule)
     tokens = sum(int(objective.row_length(t.lengths, vocabulary, task["max_length"]).sum()) for t in tables.values())
     accelerator.end_training()
+    first = rules[0] if rules[0] != "source-dev" else task.get("selection", "source-dev")
     directory.finish(
         {
-            **({} if labels is None else {"selection": "source-dev"}),
+            **({} if labels is None else {"selection": first, "protocol": protocol}),
+            **scores[rules[0]],
+            **({"selections": scores} if len(rules) > 1 else {}),
+            **({} if leaks is None else {"leakage": leaks}),
             "split": "test",
-            "results": {cfg.dataset.name: figures},
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
-            "transfer": {cfg.dataset.name: {metric: s for metric, s in summaries.items() if s}},
-            "higher_is_better": objective.higher_is_better,
+            "higher_is_better": higher,
             "efficiency": {
                 "seconds": round(seconds, 2),
-                "tokens": tokens,
-                "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
+                "tokens": tokens * len(rules),
+                "tokens_per_second": round(tokens * len(rules) / max(seconds, 1e-9), 1),
                 "peak_memory_bytes": peak_memory(),
             },
         }
@@ -102,8 +129,26 @@ def run(cfg) -> float:
         f"{directory.path}: done"
         + (f"; predictions in {place}" if (place := directory.path / "predictions").is_dir() else "")
     )
-    main = summaries[objective.metric]
-    return main["target_mean"] if main else float(np.mean(list(figures[objective.metric].values())))
+    main = scores[rules[0]]["transfer"][cfg.dataset.name].get(objective.metric)
+    return main["target_mean"] if main else mean_score(scores[rules[0]]["results"][cfg.dataset.name], objective.metric)
+
+
+def beside(cfg):
+    """cfg with the model that `xlt finetune` made under the same run.name, where none is named; jobs of a sweep have names of their own."""
+    place = Path(cfg.run.root) / cfg.run.name / "finetune"
+    if cfg.model.init_from is not None or not (place / "model").is_dir():
+        return cfg
+    return changed(cfg, model=replace(cfg.model, init_from=str(place)))
+
+
+def scored_by(name: str, figures: dict, selected: dict, trained: list[str], higher: dict[str, bool]) -> dict:
+    """What metrics.json says of one rule of selection."""
+    summaries = {metric: transfer(by, trained, higher[metric]) for metric, by in figures.items()}
+    return {
+        **({"selected": selected} if selected else {}),
+        "results": {name: figures},
+        "transfer": {name: {metric: s for metric, s in summaries.items() if s}},
+    }
 
 
 def task_of(cfg) -> dict:
@@ -118,6 +163,10 @@ def task_of(cfg) -> dict:
         raise ConfigError(
             f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
         )
+    if cfg.selection not in (None, "source-dev"):
+        raise ConfigError(
+            f"selection: {cfg.selection} chooses among checkpoints of a fine-tuning, and {type(cfg.objective).__name__} scores what is in model/; leave it out"
+        )
     trained = known_task(cfg.model.init_from) or {"max_length": cfg.train.max_length}
     return {"labels": None, "source_languages": [], "max_length": trained["max_length"]}
 
@@ -131,7 +180,9 @@ def write_predictions(path: Path, language: str, records: Iterable[dict], gold: 
     files.write_text(path, "\n".join(lines) + "\n")
 
 
-def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric: str, source: list[str]) -> None:
+def show(
+    screen: Screen, name: str, figures: dict, summary: dict | None, metric: str, source: list[str], rule: str
+) -> None:
     """The table on screen: a language a line, then means, gap and worst language."""
     others = [m for m in figures if m != metric]
     lines = [
@@ -149,6 +200,6 @@ def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric:
             ["transfer gap", f"{summary['gap']:.3f}", *blank],
             [f"worst: {summary['worst'][0]}", f"{summary['worst'][1]:.3f}", *blank],
         ]
-    screen.table(f"{name}, test", ["language", metric, *others], lines)
+    screen.table(noted(f"{name}, test", rule), ["language", metric, *others], lines)
     if not summary and source:
         screen.say("no transfer gap: it needs a source and a target language among those scored")
