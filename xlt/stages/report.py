@@ -7,7 +7,9 @@ from pathlib import Path
 
 from xlt import files
 from xlt.errors import ConfigError
-from xlt.reporting.tables import collect, csv_table, find, markdown
+from xlt.reporting.figures import heat_map
+from xlt.reporting.protocols import comparisons, matrices
+from xlt.reporting.tables import collect, csv_table, find, markdown, stamps
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,11 +30,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--metric", help="metric to compare (default: accuracy where there is one)")
     parser.add_argument("--out", type=Path, help="write OUT.md and OUT.csv")
     options = parser.parse_args(argv)
-    dataset, metric, lines = collect(find(options.runs), options.dataset, options.metric)
-    table = markdown(dataset, metric, lines)
+    runs = find(options.runs)
+    dataset, metric, lines = collect(runs, options.dataset, options.metric)
+    table = "\n".join([markdown(dataset, metric, lines), *comparisons(runs, dataset, metric), *stamps(runs)])
     print(table, end="")
     if options.out is not None:
         files.write_text(options.out.with_suffix(".md"), table)
         files.write_text(options.out.with_suffix(".csv"), csv_table(metric, lines))
-        print(f"\nwritten: {options.out.with_suffix('.md')} {options.out.with_suffix('.csv')}")
+        written = [options.out.with_suffix(".md"), options.out.with_suffix(".csv")]
+        for number, (_, title, matrix) in enumerate(matrices(runs, dataset, metric), 1):
+            picture = options.out.with_name(f"{options.out.name}-matrix-{number}.svg")
+            written += [picture] * heat_map(matrix, title, picture)
+        print(f"\nwritten: {' '.join(map(str, written))}")
     return 0

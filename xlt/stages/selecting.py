@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from xlt.errors import ConfigError
+from xlt.reporting.tables import NOTES
 from xlt.stages.protocols import config_of
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import unique_weights
 
 ORDER = ("source-dev", "oracle", "average")
-NOTES = {"oracle": "checkpoint chosen on TARGET dev data", "average": "mean of the last checkpoints' weights"}
 
 
 def rules_of(asked: str | None) -> list[str]:
