@@ -26,7 +26,7 @@ NO_SHARES = {
     "variance",
 }  # all else is in [0, 1]
 NOTES = {
-    "oracle": "the checkpoint was chosen on dev data of the TARGET languages; this is no zero-shot transfer",
+    "oracle": "checkpoint chosen on TARGET dev data: no zero-shot transfer",
     "average": "mean of the weights after the last validations",
 }  # rules of selection that every table names
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}

@@ -82,7 +82,7 @@ def settle(cfg, recipe, screen):
         task = read_labelled_task(cfg.model.init_from)
         objective = build_node(task["objective"], "objective")
         if objective != cfg.objective:
-            screen.say(f"objective: as {cfg.model.init_from} was fine-tuned, {objective}")
+            screen.say(f"objective: that of {cfg.model.init_from}, {task['objective']}")
         cfg = changed(cfg, objective=objective, resolved={**cfg.resolved, "objective": task["objective"]})
     known, view = task["source_languages"] if task else [], cfg.objective.view
     target, translations = cfg.languages.target, cfg.translations
