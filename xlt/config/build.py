@@ -31,7 +31,7 @@ CLOSED = {
     "scores": schema.Scores,
 }
 OPTIONAL = ("scores",)  # closed groups that some stages have
-OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective")
+OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective", "few_shot", "translations", "leakage")
 _trusted: set[str] = {"xlt"}
 
 
@@ -53,6 +53,10 @@ class StageRun:
     model: Any
     objective: Any
     export: str | None
+    few_shot: Any
+    translations: Any
+    leakage: Any
+    selection: str | None
     resolved: dict
 
 
@@ -74,7 +78,8 @@ def build_stage(cfg: DictConfig) -> StageRun:
     problems: list[str] = []
     unknown = [key for key in cfg if key not in {f.name for f in dataclasses.fields(schema.StageConfig)}]
     problems += [
-        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown
+        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'selection', 'stage'])}"
+        for key in unknown
     ]
     problems += _missing(OmegaConf.to_container(cfg))
     try:
@@ -86,10 +91,10 @@ def build_stage(cfg: DictConfig) -> StageRun:
     built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
     if not problems:
         problems += rules.check(**closed) + rules.fits(resolved["stage"], **built)
-        problems += rules.layout(resolved["stage"], resolved["export"])
+        problems += rules.selection(resolved["selection"]) + rules.layout(resolved["stage"], resolved["export"])
     if problems:
         raise ConfigError(problems)
-    plain = {name: resolved[name] for name in ("stage", "seed", "export")}
+    plain = {name: resolved[name] for name in ("stage", "seed", "selection", "export")}
     return StageRun(**plain, resolved=resolved, **closed, **built)
 
 

@@ -54,6 +54,8 @@ def check(
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
+    if train.candidates is not None and train.candidates < 0:
+        problems.append(f"train.candidates: {train.candidates} is below 0; give 0 for none, or null for all")
     for name in ("threads", "micro_batch_size"):
         if getattr(hardware, name) is not None and getattr(hardware, name) <= 0:
             problems.append(f"hardware.{name}: {getattr(hardware, name)} is not above 0; null lets xlt choose")
@@ -122,10 +124,35 @@ VIEWS = {
     "pretrain": ("text", "parallel"),
     "align": ("parallel", "dictionary", "text"),
     "finetune": ("classification", "tagging", "qa", "retrieval"),
+    "matrix": ("classification", "tagging", "qa", "retrieval"),
 }  # what an objective may read to be one of the stage
 
 
-def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, objective: Any) -> list[str]:
+PROTOCOLS = {
+    "few_shot": ("finetune", "zero-shot-eval"),
+    "translations": ("finetune", "zero-shot-eval"),
+    "leakage": ("zero-shot-eval", "matrix"),
+}  # who reads which of the groups that say how labels get from one language to another
+SELECTIONS = ("source-dev", "oracle", "average", "all")  # all: the three of them, side by side
+
+
+def selection(rule: str | None) -> list[str]:
+    """A sentence for a rule that there is not; None: the stage selects nothing."""
+    known = rule is None or rule in SELECTIONS
+    return [] if known else [f"selection: {rule} is no rule of selection; {suggest(rule, SELECTIONS)}"]
+
+
+def fits(
+    stage: str,
+    dataset: Any,
+    cleaning: Any,
+    tokenizer: Any,
+    model: Any,
+    objective: Any,
+    few_shot: Any,
+    translations: Any,
+    leakage: Any,
+) -> list[str]:
     """Choices that are right in themselves but not for this stage."""
     problems = []
     learns = hasattr(tokenizer, "vocab_size")
@@ -141,6 +168,9 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
         problems.append(f"model: xlt {stage} needs one; choose one with model=NAME (xlt ls model)")
     if dataset is None:
         problems.append(f"dataset: xlt {stage} needs one; choose one with dataset=NAME (xlt ls dataset)")
+    for key, chosen in (("few_shot", few_shot), ("translations", translations), ("leakage", leakage)):
+        if chosen is not None and stage not in PROTOCOLS[key]:
+            problems.append(f"{key}: xlt {stage} would not read it; it is for xlt {' and xlt '.join(PROTOCOLS[key])}")
     if stage in VIEWS and objective is None:
         problems.append(
             f"objective: none is chosen, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective"

@@ -25,6 +25,10 @@ NO_SHARES = {
     "coral",
     "variance",
 }  # all else is in [0, 1]
+NOTES = {
+    "oracle": "checkpoint chosen on TARGET dev data: no zero-shot transfer",
+    "average": "mean of the weights after the last validations",
+}  # rules of selection that every table names
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
 
 
@@ -46,10 +50,27 @@ def find(paths: list[Path]) -> list[dict]:
             raise DataError(f"{path}: no metrics.json in it or below it; give run directories of finished runs")
         for file in files:
             try:
-                found.append({**json.loads(file.read_text(encoding="utf-8")), "path": str(file)})
+                found += by_selection({**json.loads(file.read_text(encoding="utf-8")), "path": str(file)})
             except (ValueError, OSError) as error:
                 raise DataError(f"{file}: cannot be read as JSON ({error}); make that run anew") from error
     return found
+
+
+def by_selection(run: dict) -> list[dict]:
+    """A run once for each rule of selection it was scored by; what rules have in common in each."""
+    rules = run.pop("selections", {})
+    return [{**run, **found, "selection": rule} for rule, found in rules.items()] or [run]
+
+
+def name_of(run: dict) -> str:
+    """What runs that differ only in their seed have in common, and how the checkpoint was selected if not by source dev data alone."""
+    name, rule = _SEED.sub("", run["run"]) or "run", run.get("selection")
+    return f"{name} [{rule}]" if rule in NOTES else name
+
+
+def stamps(runs: list[dict]) -> list[str]:
+    """A line for each rule of selection that a reader has to know of."""
+    return [f"[{rule}]: {NOTES[rule]}\n" for rule in NOTES if any(run.get("selection") == rule for run in runs)]
 
 
 def collect(runs: list[dict], dataset: str | None, metric: str | None) -> tuple[str, str, list[Line]]:
@@ -70,11 +91,6 @@ def collect(runs: list[dict], dataset: str | None, metric: str | None) -> tuple[
             )
         groups.setdefault(name_of(run), []).append(run)
     return dataset, metric, [_line(name, members, dataset, metric) for name, members in groups.items()]
-
-
-def name_of(run: dict) -> str:
-    """Its name without its seed."""
-    return _SEED.sub("", run["run"]) or "run"
 
 
 def choose_metric(run: dict, dataset: str) -> str:

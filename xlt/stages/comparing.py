@@ -9,7 +9,7 @@ from xlt.config.schema import Scores
 from xlt.errors import DataError
 from xlt.evaluation.comparison import Difference, compare
 from xlt.evaluation.statistics import Statistics
-from xlt.reporting.tables import choose_metric, find, name_of, scale_of
+from xlt.reporting.tables import NOTES, choose_metric, find, name_of, scale_of
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,9 @@ def table_of(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 def _scored(path: Path, dataset: str | None) -> list[dict]:
     runs = [run for run in find([path]) if (Path(run["path"]).parent / "statistics").is_dir()]
     runs = [run for run in runs if dataset is None or dataset in run["results"]]
+    runs = [
+        run for run in runs if run.get("selection") not in NOTES
+    ] or runs  # scored by several rules: by the ordinary one
     if not runs:
         raise DataError(
             f"{path}: no run of xlt zero-shot-eval{f' on {dataset}' if dataset else ''} with statistics of its rows is in it or below it; "
@@ -98,6 +101,7 @@ def _statistics(run: dict, dataset: str, metric: str) -> dict[str, Statistics]:
     if metric not in known:
         raise DataError(f"{run['path']}: has no {metric} on {dataset}; it has {', '.join(known)}")
     folder = Path(run["path"]).parent / "statistics"
+    folder = inside if (inside := folder / run.get("selection", "")).is_dir() else folder
     found = {code: Statistics.load(folder / f"{dataset}.{code}.npz") for code in run["results"][dataset][metric]}
     if lacking := [code for code, statistics in found.items() if metric not in statistics.sums]:
         raise DataError(

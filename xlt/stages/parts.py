@@ -111,19 +111,27 @@ def refuse_splitting(cfg) -> None:
 
 
 def read(
-    cfg, languages: list[str] | None, key: str, labelled: bool, tokenizer, run: RunDirectory, screen: Screen
+    cfg,
+    languages: list[str] | None,
+    key: str,
+    labelled: bool,
+    tokenizer,
+    run: RunDirectory,
+    screen: Screen,
+    judged: list[str] | None = None,
 ) -> list[LearnedPart]:
-    """All parts, their text cleaned and their rows encoded. labelled: the main part's rows have labels."""
+    """All parts, their text cleaned and their rows encoded. labelled: the main part's rows have labels. judged: whose dev data the only part
+    is scored on, where it has some (None: of the languages it learns)."""
     parts, vocabulary = [], Vocabulary.of(tokenizer)
     for name, part in configs(cfg).items():
         with blamed(name):
             asks = asked(cfg, name, languages, key)
-            parts.append(_read(part, name, *asks, labelled and not parts, tokenizer, vocabulary, run, screen))
+            parts.append(_read(part, name, *asks, labelled and not parts, tokenizer, vocabulary, run, screen, judged))
     return parts
 
 
 def _read(
-    cfg, name: str, languages: list[str] | None, key: str, labelled: bool, tokenizer, vocabulary, run, screen
+    cfg, name: str, languages: list[str] | None, key: str, labelled: bool, tokenizer, vocabulary, run, screen, judged
 ) -> LearnedPart:
     objective, view = cfg.objective, cfg.objective.view
     if name and view not in cfg.dataset.views():
@@ -138,8 +146,8 @@ def _read(
     tables = {} if streamed else encode_all(cfg, objective, tokenizer, wanted, "train")
     if getattr(objective, "reads_counts", False):
         vocabulary = replace(vocabulary, counts=token_counts(tables.values(), vocabulary.size))
-    judged = [language for language in wanted if "dev" in cfg.dataset.splits(view, language)]
-    dev = encode_all(cfg, objective, tokenizer, judged, "dev")
+    having = [code for code in (wanted if judged is None else judged) if "dev" in cfg.dataset.splits(view, code)]
+    dev = encode_all(cfg, objective, tokenizer, having, "dev")
     return LearnedPart(name, cfg, vocabulary, wanted, tables, dev, streamed, cleaned)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from xlt import files
 from xlt.config.build import closed_preset
 from xlt.config.rules import resampling
 from xlt.errors import ConfigError
+from xlt.reporting.figures import heat_map
+from xlt.reporting.protocols import comparisons, matrices
 from xlt.reporting.scores import WIDTH
-from xlt.reporting.tables import collect, csv_table, find, heading, markdown, screen_tables, to_markdown
+from xlt.reporting.tables import collect, csv_table, find, heading, markdown, screen_tables, stamps, to_markdown
 from xlt.stages.comparing import Comparison, compare_runs, table_of
 from xlt.training.progress import Screen
 
@@ -52,11 +55,15 @@ def main(argv: list[str]) -> int:
     if options.compare:
         how = replace(how, draws=options.draws, seed=options.seed, level=options.level)
         return _compare(options, how)
-    dataset, metric, lines = collect(find(options.runs), options.dataset, options.metric)
-    screen = Screen()
+    runs, screen = find(options.runs), Screen()
+    dataset, metric, lines = collect(runs, options.dataset, options.metric)
+    beside = [*comparisons(runs, dataset, metric), *stamps(runs)]
     for i, (head, rows) in enumerate(screen_tables(lines, metric, WIDTH)):
         screen.table(heading(dataset, metric) if i == 0 else "", head, rows)
-    _write(options.out, markdown(dataset, metric, lines), csv_table(metric, lines))
+    for table in beside:
+        screen.say(f"\n{table}".rstrip())
+    pictures = [] if options.out is None else _heat_maps(runs, dataset, metric, options.out)
+    _write(options.out, "\n".join([markdown(dataset, metric, lines), *beside]), csv_table(metric, lines), pictures)
     return 0
 
 
@@ -85,8 +92,15 @@ def _csv(found: Comparison) -> str:
     return out.getvalue()
 
 
-def _write(out: Path | None, table: str, figures: str) -> None:
+def _heat_maps(runs: list[dict], dataset: str, metric: str, out: Path) -> list[Path]:
+    """One for each matrix, where they can be drawn."""
+    found = [(title, matrix) for _, title, matrix in matrices(runs, dataset, metric)]
+    pictures = [out.with_name(f"{out.name}-matrix-{number}.svg") for number in range(1, len(found) + 1)]
+    return [place for (title, matrix), place in zip(found, pictures, strict=True) if heat_map(matrix, title, place)]
+
+
+def _write(out: Path | None, table: str, figures: str, pictures: Sequence[Path] = ()) -> None:
     if out is not None:
         files.write_text(out.with_suffix(".md"), table)
         files.write_text(out.with_suffix(".csv"), figures)
-        print(f"\nwritten: {out.with_suffix('.md')} {out.with_suffix('.csv')}")
+        print(f"\nwritten: {' '.join(map(str, [out.with_suffix('.md'), out.with_suffix('.csv'), *pictures]))}")
