@@ -4,7 +4,7 @@ import pytest
 
 from tests import corpus
 from tests.toy import Toy
-from xlt.data.leakage import Action, Learned, LeakageGuard
+from xlt.data.leakage import Action, LeakageGuard, Learned
 from xlt.data.subset import Subset
 from xlt.errors import ConfigError
 

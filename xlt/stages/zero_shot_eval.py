@@ -41,7 +41,7 @@ def run(cfg) -> float:
     task = task_of(cfg)
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     objective, labels = cfg.objective or build_node(task["objective"], "objective"), task["labels"]
-    layout = exports.chosen(cfg.export, objective)
+    layout = exports.chosen(cfg.export, objective, cfg.dataset.name)
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
     vocabulary = Vocabulary.of(tokenizer)
 
