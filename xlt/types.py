@@ -145,6 +145,8 @@ class Objective(Protocol):
     whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand
     in it (`xlt.data.subwords.Encoding`). `annotation`: a string that changes with what annotate returns; it must be there if annotate is.
     `closed`: the notes, or "label", whose names are a closed set that the model learns from its training data: ("label",) where it is missing.
+    `fits`, `fitted(dev, languages)`: if `fits` is true, what scores each language is made of dev data first; {language: (objective, facts)} from
+    {language: (outputs, gold)}. `scores_any`: though its view is a task's, it needs no parameters of its own, so any encoder can be scored.
     `records(outputs, gold)`: of each row a dict for predictions/*.jsonl, whose id and language the stage adds.
 
     `texts` and `annotate` may raise BadRow with what is wrong with a row and its remedy; its file and line are added.
@@ -197,6 +199,11 @@ def closed(objective: Objective) -> tuple[str, ...]:
 def solves(objective: Any) -> bool:
     """Whether it is a closed form, which no loop trains."""
     return getattr(objective, "kind", None) == "solver"
+
+
+def only_scores(objective: Any) -> bool:
+    """Whether it scores models and has nothing to teach them."""
+    return getattr(objective, "kind", None) == "scorer"
 
 
 def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:

@@ -16,12 +16,14 @@ import numpy as np
 from xlt import files
 from xlt.config.build import build_node
 from xlt.config.rules import VIEWS
+from xlt.data.encode import Table
 from xlt.errors import ConfigError, DataError
 from xlt.evaluation.transfer import transfer
 from xlt.models.build import build, known_task, read_labelled_task
 from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.scoring import score
+from xlt.stages.parts import check_layer
+from xlt.stages.scoring import fit_on_dev, score
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
@@ -47,9 +49,10 @@ def run(cfg) -> float:
     targets = choose_languages(cfg.languages.target, cfg.dataset, objective.view, "test", "languages.target")
     wanted = trained + [code for code in targets if code not in trained]
     tables = encode_all(cfg, objective, tokenizer, wanted, "test")
+    dev = dev_tables(cfg, objective, tokenizer, wanted) if getattr(objective, "fits", False) else {}
     directory.record(
         {
-            "data": data_lineage(tables),
+            "data": data_lineage(tables) | data_lineage(dev),
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
@@ -58,19 +61,24 @@ def run(cfg) -> float:
     golds = {language: table.gold(sets) for language, table in tables.items()}  # an unknown label stops the run here
 
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
-    vocabulary = vocabulary.read_by(model, wanted)
+    check_layer(model, objective, "objective")
+    vocabulary = vocabulary.read_by(model, [*wanted, *dev])
     model = accelerator.prepare_model(model, evaluation_mode=True)
     done = itertools.count(1)
+    started, limits = time.monotonic(), (task["max_length"], cfg.hardware.eval_tokens)
+    fitted, facts = {}, {}
+    if dev:
+        screen.say(f"fitting on the dev data of {', '.join(dev)}")
+        fitted, facts = fit_on_dev(model, objective, dev, wanted, vocabulary, limits, accelerator)
 
     def scored(language: str, outputs: dict, gold: Gold) -> None:
         if hasattr(objective, "records"):
             path = directory.path / "predictions" / f"{cfg.dataset.name}.{language}.jsonl"
-            write_predictions(path, language, objective.records(outputs, gold), gold)
+            write_predictions(path, language, fitted.get(language, objective).records(outputs, gold), gold)
         screen.advance(next(done))
 
-    started, limits = time.monotonic(), (task["max_length"], cfg.hardware.eval_tokens)
     with screen.counting("scoring", len(wanted), 0):
-        figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored)
+        figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored, fitted)
     seconds = time.monotonic() - started
 
     if objective.metric not in figures:
@@ -89,7 +97,8 @@ def run(cfg) -> float:
             "results": {cfg.dataset.name: figures},
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
             "transfer": {cfg.dataset.name: {metric: s for metric, s in summaries.items() if s}},
-            "higher_is_better": objective.higher_is_better,
+            "higher_is_better": {metric: objective.higher_is_better[metric] for metric in figures},
+            **({"fitted": {cfg.dataset.name: facts}} if facts else {}),
             "efficiency": {
                 "seconds": round(seconds, 2),
                 "tokens": tokens,
@@ -114,12 +123,23 @@ def task_of(cfg) -> dict:
         raise ConfigError(
             "objective: a mixture has a score for each part; give one of them, such as objective=contrastive"
         )
-    if cfg.objective.view in VIEWS["finetune"]:
+    if cfg.objective.view in VIEWS["finetune"] and not getattr(cfg.objective, "scores_any", False):
         raise ConfigError(
             f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
         )
     trained = known_task(cfg.model.init_from) or {"max_length": cfg.train.max_length}
     return {"labels": None, "source_languages": [], "max_length": trained["max_length"]}
+
+
+def dev_tables(cfg, objective, tokenizer, wanted: list[str]) -> dict[str, Table]:
+    """Dev data of the languages that are scored; of all others if none of these has any. ConfigError without any."""
+    offered = [c for c in cfg.dataset.languages(objective.view) if "dev" in cfg.dataset.splits(objective.view, c)]
+    having = [code for code in wanted if code in offered]
+    if not offered:
+        raise ConfigError(
+            f"objective.threshold: null, and {cfg.dataset.name} has no dev split to fit it on; give a number, for example objective.threshold=1.1"
+        )
+    return encode_all(cfg, objective, tokenizer, having or offered, "dev")
 
 
 def write_predictions(path: Path, language: str, records: Iterable[dict], gold: Gold) -> None:
@@ -133,7 +153,8 @@ def write_predictions(path: Path, language: str, records: Iterable[dict], gold: 
 
 def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric: str, source: list[str]) -> None:
     """The table on screen: a language a line, then means, gap and worst language."""
-    others = [m for m in figures if m != metric]
+    layered = [m for m in figures if "_layer_" in m]
+    others = [m for m in figures if m != metric and m not in layered]
     lines = [
         [
             f"{language}{' (source)' if language in source else ''}",
@@ -150,5 +171,18 @@ def show(screen: Screen, name: str, figures: dict, summary: dict | None, metric:
             [f"worst: {summary['worst'][0]}", f"{summary['worst'][1]:.3f}", *blank],
         ]
     screen.table(f"{name}, test", ["language", metric, *others], lines)
+    if layered:
+        show_layers(screen, name, figures, [m for m in layered if m.startswith(f"{metric}_layer_")])
     if not summary and source:
         screen.say("no transfer gap: it needs a source and a target language among those scored")
+
+
+def show_layers(screen: Screen, name: str, figures: dict, metrics: list[str]) -> None:
+    """One metric by layer, a layer a line: mean, worst and best language."""
+    lines = []
+    for metric in metrics:
+        by = figures[metric]
+        mean, worst, best = float(np.mean(list(by.values()))), min(by, key=by.get), max(by, key=by.get)
+        lines.append([metric.rpartition("_")[2], f"{mean:.3f}", *(f"{by[code]:.3f} {code}" for code in (worst, best))])
+    title = metrics[0].rpartition("_layer_")[0]
+    screen.table(f"{name}, test: {title} by layer (0: embeddings)", ["layer", "mean", "lowest", "highest"], lines)
