@@ -27,7 +27,7 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary."""
+        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary, recommendation."""
 
     def languages(self, view: str) -> list[str]:
         """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""

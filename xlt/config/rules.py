@@ -104,7 +104,7 @@ def _weights(train: schema.Train) -> list[str]:
 VIEWS = {
     "pretrain": ("text", "parallel"),
     "align": ("parallel", "dictionary", "text"),
-    "finetune": ("classification", "tagging", "qa", "retrieval"),
+    "finetune": ("classification", "tagging", "qa", "retrieval", "recommendation"),
 }  # what an objective may read to be one of the stage
 
 

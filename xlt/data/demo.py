@@ -16,13 +16,24 @@ from enum import Enum
 import numpy as np
 
 from xlt import files, noise
+from xlt.data.markets import with_catalogue
 from xlt.data.rows import View
 from xlt.data.sources import PAIRED, unknown_language
 from xlt.data.world import generate as world
+from xlt.data.world import shops
 from xlt.errors import ConfigError, DataError
 
-VIEWS = (View.classification, View.text, View.parallel, View.tagging, View.qa, View.dictionary)
-SHARES = world.SHARES | world.STORY_SHARES | world.WORD_SHARES
+VIEWS = (
+    View.classification,
+    View.text,
+    View.parallel,
+    View.tagging,
+    View.qa,
+    View.dictionary,
+    View.retrieval,
+    View.recommendation,
+)
+SHARES = world.SHARES | world.STORY_SHARES | world.WORD_SHARES | shops.SHARES  # what has a size; retrieval has that of qa
 TOKENS = re.compile("[\ue000-\ue003]|[\\w\u064b-\u0652]+['’]?|[^\\w\\s]")  # Arabic vowel signs are no \w
 CHARACTERS = re.compile("[\ue000-\ue003]|\\S")
 UNSPACED = ("zh",)
@@ -83,17 +94,18 @@ class Demo:
         return sorted(self._groups())
 
     def languages(self, view: str) -> list[str]:
-        """Sorted codes; pairs `en-X` where the view is parallel or dictionary."""
+        """Sorted codes; pairs `en-X` where the view is parallel or dictionary; in retrieval both, for questions in English and texts in X."""
         self._check_view(view)
-        if view not in PAIRED:
-            return list(world.languages())
-        return [f"{world.PIVOT}-{code}" for code in world.languages() if code != world.PIVOT]
+        pairs = [f"{world.PIVOT}-{code}" for code in world.languages() if code != world.PIVOT]
+        if view == View.retrieval:
+            return sorted([*world.languages(), *pairs])
+        return pairs if view in PAIRED else list(world.languages())
 
     def splits(self, view: str, language: str) -> list[str]:
         """The same for every language."""
         if language not in self.languages(view):
             raise unknown_language("language", self.name, language, self.languages(view))
-        return [split for v, split in SHARES if v == view]
+        return [split for v, split in SHARES if v == (View.qa if view == View.retrieval else view)]
 
     def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
         """Made anew at each call."""
@@ -106,9 +118,10 @@ class Demo:
 
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """SHA-256 over the world's files and the settings that decide these rows."""
-        codes = language.split("-") if view in PAIRED else [language]
+        codes = language.split("-")
         digests = [files.sha256(world.ROOT / f"{name}.yaml") for name in ("meaning", *codes)]
-        size = self.text_sizes[language] if (view, split) == ("text", "train") else self.sizes.get(view, {}).get(split)
+        sized = View.qa.value if view == View.retrieval else view
+        size = self.text_sizes[language] if (view, split) == ("text", "train") else self.sizes.get(sized, {}).get(split)
         rules = [world.VERSION, self.task.value if view == View.classification else None, size]
         return hashlib.sha256(json.dumps([digests, rules, view, language, split]).encode()).hexdigest()
 
@@ -138,6 +151,24 @@ class Demo:
         for number, item in enumerate(_spread(_naming(), "tagging", split, self._size(View.tagging, split))):
             tokens, tags = tag(_marked(language, item), language in UNSPACED)
             yield {"id": f"{split}-{number}", "tokens": tokens, "tags": tags}
+
+    def _retrieval(self, language: str, split: str) -> Iterator[dict]:
+        """Each question of qa once, with all texts of its language or the pair's second that answer it."""
+        asking, *telling = language.split("-")
+        texts: dict[str, list[str]] = {}
+        for question, answer in zip(self._qa(asking, split), self._qa((telling or [asking])[0], split), strict=True):
+            texts.setdefault(question["question"], []).append(answer["context"])
+        for number, (question, contexts) in enumerate(texts.items()):
+            yield {"id": f"{split}-{number}", "query": question, "positives": list(dict.fromkeys(contexts))}
+
+    def _recommendation(self, language: str, split: str) -> Iterator[dict]:
+        items, users = shops.catalogue(language), []
+        for number in range(self._size(View.recommendation, split)):
+            taken, following = shops.customer(language, split, number)
+            users.append(
+                {"id": f"{split}-{number}", "history": [items[i] for i in taken], "next": items[following]}
+            )
+        return iter(users if split == "train" else with_catalogue(users, list(items)))
 
     def _qa(self, language: str, split: str) -> Iterator[dict]:
         stories = world.meaning().stories
@@ -172,6 +203,8 @@ class Demo:
         return self.sizes[view.value][split]
 
     def _most(self, view: str, split: str) -> int:
+        if view == View.recommendation:
+            return shops.MOST
         if view == View.classification:
             groups = self._groups().values()
             return len(groups) * min(_count(frames, view, split) for frames in groups)

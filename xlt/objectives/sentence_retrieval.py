@@ -1,6 +1,6 @@
 """Sentence retrieval: how often a sentence's nearest one in the other language is its translation. Scores any encoder and trains none.
 
-Tatoeba as Artetxe and Schwenk 2019 (section 4.3) and XTREME (Hu et al. 2020) use it; the layer matters more than most choices, so all of them can be scored
+Tatoeba as Artetxe and Schwenk 2019 and XTREME (Hu et al. 2020) use it; the layer matters more than most choices, so all of them can be scored
 by one forward pass.
 """
 
