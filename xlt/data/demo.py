@@ -153,11 +153,13 @@ class Demo:
             yield {"id": f"{split}-{number}", "tokens": tokens, "tags": tags}
 
     def _retrieval(self, language: str, split: str) -> Iterator[dict]:
-        """Each question of qa once, with all texts of its language or the pair's second that answer it."""
+        """Each question of qa that names something, once, with all texts of its language or the pair's second that answer it."""
         asking, *telling = language.split("-")
+        both = self._qa(asking, split), self._qa((telling or [asking])[0], split)
         texts: dict[str, list[str]] = {}
-        for question, answer in zip(self._qa(asking, split), self._qa((telling or [asking])[0], split), strict=True):
-            texts.setdefault(question["question"], []).append(answer["context"])
+        for (story, chosen, asked), question, told in zip(self._asked(split), *both, strict=True):
+            if any(slot for slot, _ in world.say(world.PIVOT, (story, asked), world.meaning().stories[story], chosen)):
+                texts.setdefault(question["question"], []).append(told["context"])
         for number, (question, contexts) in enumerate(texts.items()):
             yield {"id": f"{split}-{number}", "query": question, "positives": list(dict.fromkeys(contexts))}
 
@@ -171,17 +173,20 @@ class Demo:
         return iter(users if split == "train" else with_catalogue(users, list(items)))
 
     def _qa(self, language: str, split: str) -> Iterator[dict]:
-        stories = world.meaning().stories
-        for number, (story, filling) in enumerate(_spread(list(stories), "qa", split, self._size(View.qa, split))):
-            slots = stories[story]
-            chosen = world.fill(slots, filling)
-            asked = world.meaning().ask[story][number % len(world.meaning().ask[story])]
+        for number, (story, chosen, asked) in enumerate(self._asked(split)):
+            slots = world.meaning().stories[story]
             said = [(slot, world.plain(text)) for slot, text in world.say(language, (story, "text"), slots, chosen)]
             at = next(i for i, (slot, _) in enumerate(said) if slot == asked)
             context, start = "".join(text for _, text in said), sum(len(text) for _, text in said[:at])
             answer = {"text": [said[at][1]], "answer_start": [start]}
             question = world.plain(world.sentence(language, (story, asked), slots, chosen))
             yield {"id": f"{split}-{number}", "question": question, "context": context, "answers": answer}
+
+    def _asked(self, split: str) -> Iterator[tuple[str, dict[str, str], str]]:
+        """(story, the concept of each slot, the slot asked for)."""
+        stories, ask = world.meaning().stories, world.meaning().ask
+        for number, (story, filling) in enumerate(_spread(list(stories), "qa", split, self._size(View.qa, split))):
+            yield story, world.fill(stories[story], filling), ask[story][number % len(ask[story])]
 
     def _dictionary(self, pair: str, split: str) -> Iterator[dict]:
         source, target = (world.language(code).forms for code in pair.split("-"))
