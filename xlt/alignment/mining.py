@@ -75,8 +75,9 @@ def _chosen(near_NK, indices_NK, mean_N, mean_M, margin: Margin) -> tuple[torch.
 
 
 def _sorted(pairs: Pairs) -> Pairs:
-    for key, descending in ((pairs.target, False), (pairs.source, False), (pairs.scores, True)):
-        order_P = key.sort(stable=True, descending=descending).indices
+    """By score, then by source, then by target: stable sorts, the least important first."""
+    for name, descending in (("target", False), ("source", False), ("scores", True)):
+        order_P = getattr(pairs, name).sort(stable=True, descending=descending).indices
         pairs = Pairs(*(column[order_P] for column in pairs))
     return pairs
 

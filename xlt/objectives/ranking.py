@@ -25,7 +25,7 @@ from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
 ANNOTATION = "ranking 1"
-SHOWN = 10  # documents of each query in the predictions
+SHOWN, HEAD = 10, 100  # documents of each query in the predictions, and how many characters of each
 
 
 class Texts(NamedTuple):
@@ -177,5 +177,5 @@ def shown(self, found: Found, gold: Gold) -> Iterator[dict]:
     texts = [self.texts(row)[1] for row in gold.rows]
     for numbers, scores, hits in zip(found.found, found.scores, found.hits, strict=True):
         best = [(*found.first[n], s) for n, s in zip(numbers[:SHOWN].tolist(), scores[:SHOWN].tolist(), strict=True) if n >= 0]
-        listed = [{"text": texts[row][place], "score": round(s, 6)} for row, place, s in best]
+        listed = [{"text": texts[row][place][:HEAD], "score": round(s, 6)} for row, place, s in best]
         yield {"rank": int(hits.argmax()) + 1 if hits.any() else None, "found": listed}
