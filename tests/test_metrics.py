@@ -15,7 +15,10 @@ def test_scores_are_those_of_trec_eval(found):
     order = np.stack([rng.permutation(documents) for _ in range(queries)])
     relevant = [set(rng.choice(documents, rng.integers(1, 15), replace=False).tolist()) for _ in range(queries)]
     qrel = {str(q): {str(d): 1 for d in mine} for q, mine in enumerate(relevant)}
-    run = {str(q): {str(d): float(documents - rank) for rank, d in enumerate(order[q, :found].tolist())} for q in range(queries)}
+    run = {
+        str(q): {str(d): float(documents - rank) for rank, d in enumerate(order[q, :found].tolist())}
+        for q in range(queries)
+    }
     cuts = (1, 5, 10, 50)
     measures = {"recip_rank", "ndcg_cut.10", *(f"recall.{cut}" for cut in cuts)}
     theirs = pytrec_eval.RelevanceEvaluator(qrel, measures).evaluate(run)

@@ -10,7 +10,10 @@ from hypothesis.extra import numpy as arrays
 from xlt.alignment import index
 from xlt.alignment.index import Index
 
-BACKENDS = ["torch", pytest.param("faiss", marks=pytest.mark.skipif(not index.has_faiss(), reason="faiss is not installed"))]
+BACKENDS = [
+    "torch",
+    pytest.param("faiss", marks=pytest.mark.skipif(not index.has_faiss(), reason="faiss is not installed")),
+]
 
 
 def brute_force(queries, items, top):

@@ -1,6 +1,5 @@
 """Mining on vectors that are known: what counts as a sentence, what as a pair, and where the threshold comes from."""
 
-
 import numpy as np
 import pytest
 
@@ -24,7 +23,7 @@ def test_pairs_that_are_near_are_found_and_others_are_not():
     objective = shipped("bitext_mining", threshold=1.4, unpaired=0.5)
     outputs, gold = made(80, 0.05)
     scores = objective.score(outputs, gold)
-    assert scores["recall"] == 1.0 and scores["precision"] > 0.95
+    assert scores["recall"] == 1.0 and scores["precision"] > 0.9
     everything = shipped("bitext_mining", threshold=0.0, unpaired=0.5).score(outputs, gold)
     assert everything["recall"] == 1.0 and everything["precision"] < 0.8, "half of the sentences have no pair"
     whole = shipped("bitext_mining", threshold=0.0, unpaired=0.0).score(outputs, gold)
@@ -58,7 +57,8 @@ def test_the_threshold_is_that_of_dev_data_of_the_pair_or_of_all_others():
         assert facts["threshold"] == own.threshold
         best = own.score(outputs, gold)["f1"]
         assert all(
-            shipped("bitext_mining", threshold=float(t)).score(outputs, gold)["f1"] <= best for t in np.arange(0.8, 2, 0.05)
+            shipped("bitext_mining", threshold=float(t)).score(outputs, gold)["f1"] <= best
+            for t in np.arange(0.8, 2, 0.05)
         )
     assert fitted["en-de"][0].threshold != fitted["en-fr"][0].threshold
 

@@ -123,7 +123,10 @@ def test_what_lies_deeper_is_not_found():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"depth": 20}, "objective.depth: 20 documents are found for each query, and scores look at the first 100; raise it"),
+        (
+            {"depth": 20},
+            "objective.depth: 20 documents are found for each query, and scores look at the first 100; raise it",
+        ),
         ({"recall_at": []}, r"objective.recall_at: \[\] must be one or more ranks, 1 the first"),
         ({"temperature": 0.0}, "objective.temperature: 0.0 is not positive"),
         ({"layer": -2}, "objective.layer: -2 is below 0"),

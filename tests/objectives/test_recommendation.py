@@ -14,12 +14,25 @@ from xlt.models.history import HistoryAttention
 from xlt.types import Gold
 
 ITEMS = [text(i, 2 + i % 4) for i in range(8)]
-ROWS = [{"history": [ITEMS[(i + 3 * k) % 8] for k in range(1 + i % 5)], "next": ITEMS[(i * 5 + 1) % 8]} for i in range(9)]
+ROWS = [
+    {"history": [ITEMS[(i + 3 * k) % 8] for k in range(1 + i % 5)], "next": ITEMS[(i * 5 + 1) % 8]} for i in range(9)
+]
 
 
 def batch_of(objective, tmp_path, numbers=range(9)):
     data, numbers = Toy({("recommendation", "en", "test"): ROWS}), np.array(list(numbers))
-    table = encode(data, "recommendation", "en", "test", objective.texts, TOKENIZER, "words", tmp_path, objective.annotate, objective.annotation)
+    table = encode(
+        data,
+        "recommendation",
+        "en",
+        "test",
+        objective.texts,
+        TOKENIZER,
+        "words",
+        tmp_path,
+        objective.annotate,
+        objective.annotation,
+    )
     zeros = np.zeros(len(numbers), np.int64)
     return objective.collate(gather([table], zeros, numbers, zeros, 1, [table.gold({})]), VOCABULARY, 32)
 
@@ -72,5 +85,7 @@ def test_items_that_were_had_are_passed_over():
 def test_bad_fields_and_rows():
     with pytest.raises(ConfigError, match="objective.history_length: 0 is below 1"):
         shipped("recommendation", history_length=0)
-    with pytest.raises(BadRow, match="is a number where a text is expected; give the catalogue, too: dataset=recommendation_files"):
+    with pytest.raises(
+        BadRow, match="is a number where a text is expected; give the catalogue, too: dataset=recommendation_files"
+    ):
         shipped("recommendation").texts({"history": [3], "next": "a"})

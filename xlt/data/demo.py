@@ -33,7 +33,9 @@ VIEWS = (
     View.retrieval,
     View.recommendation,
 )
-SHARES = world.SHARES | world.STORY_SHARES | world.WORD_SHARES | shops.SHARES  # what has a size; retrieval has that of qa
+SHARES = (
+    world.SHARES | world.STORY_SHARES | world.WORD_SHARES | shops.SHARES
+)  # what has a size; retrieval has that of qa
 TOKENS = re.compile("[\ue000-\ue003]|[\\w\u064b-\u0652]+['’]?|[^\\w\\s]")  # Arabic vowel signs are no \w
 CHARACTERS = re.compile("[\ue000-\ue003]|\\S")
 UNSPACED = ("zh",)
@@ -167,9 +169,7 @@ class Demo:
         items, users = shops.catalogue(language), []
         for number in range(self._size(View.recommendation, split)):
             taken, following = shops.customer(language, split, number)
-            users.append(
-                {"id": f"{split}-{number}", "history": [items[i] for i in taken], "next": items[following]}
-            )
+            users.append({"id": f"{split}-{number}", "history": [items[i] for i in taken], "next": items[following]})
         return iter(users if split == "train" else with_catalogue(users, list(items)))
 
     def _qa(self, language: str, split: str) -> Iterator[dict]:

@@ -45,7 +45,9 @@ class Documents:
                 f"dataset.sentences.columns: {' and '.join(missing)} is not mapped, and documents are put together by it; add it as `OURS: NAME_IN_THE_FILE`"
             )
         if self.history < 1:
-            problems.append(f"dataset.history: {self.history} is below 1; give how many sentences go before the next one")
+            problems.append(
+                f"dataset.history: {self.history} is below 1; give how many sentences go before the next one"
+            )
         if problems:
             raise ConfigError(problems)
 
@@ -60,12 +62,16 @@ class Documents:
     def languages(self, view: str) -> list[str]:
         """Each by itself, and each with the pivot in either direction."""
         if view not in VIEWS:
-            raise DataError(f"dataset {self.name}: no view {view}; it has {', '.join(VIEWS)}: choose another objective or dataset")
+            raise DataError(
+                f"dataset {self.name}: no view {view}; it has {', '.join(VIEWS)}: choose another objective or dataset"
+            )
         codes = self.sentences.languages("text")
         if self.pivot not in codes:
             raise unknown_language("dataset.pivot", self.name, self.pivot, codes)
         others = [code for code in codes if code != self.pivot]
-        return sorted([*codes, *(f"{self.pivot}-{code}" for code in others), *(f"{code}-{self.pivot}" for code in others)])
+        return sorted(
+            [*codes, *(f"{self.pivot}-{code}" for code in others), *(f"{code}-{self.pivot}" for code in others)]
+        )
 
     def splits(self, view: str, language: str) -> list[str]:
         """Those that both sides have."""
@@ -82,7 +88,9 @@ class Documents:
             for count, row in enumerate(made(document, shared, sentences, answer.get(document, {})), count + 1):  # noqa: B007, B020
                 yield row
         if not count:
-            raise DataError(f"dataset {self.name}, language {language}, split {split}: no document has two sentences; check dataset.sentences.columns.doc")
+            raise DataError(
+                f"dataset {self.name}, language {language}, split {split}: no document has two sentences; check dataset.sentences.columns.doc"
+            )
 
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """Of both sides and the settings."""

@@ -79,7 +79,9 @@ class Markets:
             names = [*row["history"], row["next"]]
             if missing := [name for name in names if name not in items]:
                 place = self.users.locate(view, language, split, number)
-                raise DataError(f"{place}: item {missing[0]!r} is not in the catalogue of {language}; add it there, or remove the row")
+                raise DataError(
+                    f"{place}: item {missing[0]!r} is not in the catalogue of {language}; add it there, or remove the row"
+                )
             *history, following = (items[name] for name in names)
             yield {**row, "history": history, "next": following}
 

@@ -32,7 +32,9 @@ class HistoryAttention(nn.Module):
         self.places = nn.Parameter(torch.zeros(length, width))
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
-        self.forward_layer = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width))
+        self.forward_layer = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
 
     def forward(self, items_BHD: torch.Tensor, mask_BH: torch.Tensor) -> torch.Tensor:
         """wants_BD."""

@@ -52,7 +52,11 @@ class DocumentRetrieval:
     def annotate(self, row: dict, encodings: tuple) -> dict[str, np.ndarray]:
         """Where each document begins, what it says, and how many are right."""
         says = ranking.identities(self.texts(row)[1])
-        return {"document_begins": encodings[1].word_starts(), "document_says": says, "right": np.array([len(row["positives"])])}
+        return {
+            "document_begins": encodings[1].word_starts(),
+            "document_says": says,
+            "right": np.array([len(row["positives"])]),
+        }
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
         """As if there were one document and it were read whole: how many there are is not known here."""

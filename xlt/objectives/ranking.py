@@ -93,7 +93,10 @@ def documents(rows: Rows, segment: int, vocabulary: Vocabulary, max_length: int)
     """What a batch holds of its documents: the different ones, which of them are each row's (document_of, document_row), and whether they are right."""
     texts = different(rows, segment, "document", 1, vocabulary, max_length)
     tensors, tokens = read(texts, "document", vocabulary)
-    right = [np.arange(len(begins)) < n for begins, (n,) in zip(rows.notes["document_begins"], rows.notes["right"], strict=True)]
+    right = [
+        np.arange(len(begins)) < n
+        for begins, (n,) in zip(rows.notes["document_begins"], rows.notes["right"], strict=True)
+    ]
     tensors["right"] = torch.from_numpy(np.concatenate(right))
     tensors |= {"document_of": torch.from_numpy(texts.of_T), "document_row": torch.from_numpy(texts.row_T)}
     return tensors, tokens
@@ -150,7 +153,10 @@ def find(self, outputs: dict, gold: Gold, but: Sequence[np.ndarray] | None = Non
                 vectors.append(outputs["documents"][i][place])
         of.append(mine)
     right = [set(mine[: int(gold.notes["right"][i][0])]) for i, mine in enumerate(of)]
-    unwanted = [{numbers[tuple(h)] for h in np.asarray(hashes).tolist() if tuple(h) in numbers} for hashes in but or [()] * gold.size]
+    unwanted = [
+        {numbers[tuple(h)] for h in np.asarray(hashes).tolist() if tuple(h) in numbers}
+        for hashes in but or [()] * gold.size
+    ]
     unwanted = [out - mine for out, mine in zip(unwanted, right, strict=True)]
     depth = self.depth + max(map(len, unwanted), default=0)
     scores_NT, found_NT = Index(torch.from_numpy(np.stack(vectors))).search(torch.from_numpy(outputs["asking"]), depth)
@@ -169,13 +175,21 @@ def find(self, outputs: dict, gold: Gold, but: Sequence[np.ndarray] | None = Non
 def scores_of(self, found: Found) -> dict[str, float]:
     """MRR, nDCG at 10 and recall, of the first `depth` documents."""
     recalls = {f"recall_at_{cut}": metrics.recall(found.hits, found.relevant, cut) for cut in self.recall_at}
-    return {"mrr": metrics.reciprocal_rank(found.hits), "ndcg_at_10": metrics.ndcg(found.hits, found.relevant, 10), **recalls}
+    return {
+        "mrr": metrics.reciprocal_rank(found.hits),
+        "ndcg_at_10": metrics.ndcg(found.hits, found.relevant, 10),
+        **recalls,
+    }
 
 
 def shown(self, found: Found, gold: Gold) -> Iterator[dict]:
     """Of each row the rank of its first right document (null: not found) and the first documents with their scores."""
     texts = [self.texts(row)[1] for row in gold.rows]
     for numbers, scores, hits in zip(found.found, found.scores, found.hits, strict=True):
-        best = [(*found.first[n], s) for n, s in zip(numbers[:SHOWN].tolist(), scores[:SHOWN].tolist(), strict=True) if n >= 0]
+        best = [
+            (*found.first[n], s)
+            for n, s in zip(numbers[:SHOWN].tolist(), scores[:SHOWN].tolist(), strict=True)
+            if n >= 0
+        ]
         listed = [{"text": texts[row][place][:HEAD], "score": round(s, 6)} for row, place, s in best]
         yield {"rank": int(hits.argmax()) + 1 if hits.any() else None, "found": listed}

@@ -52,7 +52,9 @@ class Recommendation:
         ranking.check(self)
         check_dropout(self.dropout)
         problems = [
-            f"objective.{name}: {getattr(self, name)} is below 1" for name in ("history_length", "heads") if getattr(self, name) < 1
+            f"objective.{name}: {getattr(self, name)} is below 1"
+            for name in ("history_length", "heads")
+            if getattr(self, name) < 1
         ]
         if problems:
             raise ConfigError(problems)
@@ -73,14 +75,18 @@ class Recommendation:
     def texts(self, row: dict) -> tuple[str | list[str], ...]:
         """The newest items of the history, and the next one before others of the market."""
         if not all(isinstance(text, str) for text in (*row["history"], row["next"])):
-            raise BadRow("history or next is a number where a text is expected; give the catalogue, too: dataset=recommendation_files")
+            raise BadRow(
+                "history or next is a number where a text is expected; give the catalogue, too: dataset=recommendation_files"
+            )
         return row["history"][-self.history_length :], [row["next"], *row.get("candidates", [])]
 
     def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
         if self.history is History.mean:
             return {}
         if width % self.heads:
-            raise ConfigError(f"objective.heads: {self.heads} does not divide the model's width {width}; give a number that does")
+            raise ConfigError(
+                f"objective.heads: {self.heads} does not divide the model's width {width}; give a number that does"
+            )
         return {"history": HistoryAttention(width, self.heads, self.history_length, self.dropout)}
 
     def annotate(self, row: dict, encodings: tuple) -> dict[str, np.ndarray]:

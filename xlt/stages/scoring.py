@@ -63,7 +63,13 @@ def score(
 
 
 def fit_on_dev(
-    model, objective, dev: dict[str, Table], wanted: list[str], vocabulary: Vocabulary, limits: tuple[int, int], accelerator
+    model,
+    objective,
+    dev: dict[str, Table],
+    wanted: list[str],
+    vocabulary: Vocabulary,
+    limits: tuple[int, int],
+    accelerator,
 ) -> tuple[dict[str, Any], dict[str, dict]]:
     """({language: what scores it}, {language: facts}) of an objective that is fitted on dev data first."""
     found = {}
