@@ -47,17 +47,23 @@ def aligned(tmp_path_factory, tokenizer):  # noqa: F811
 
 
 def scored(folder, data, objective, name, parent="align", languages=None):
-    cfg = stage_config(folder, "zero-shot-eval", data, objective, Pretrained(init_from=str(folder / "run" / parent)), BESIDE, name=name)
+    cfg = stage_config(
+        folder, "zero-shot-eval", data, objective, Pretrained(init_from=str(folder / "run" / parent)), BESIDE, name=name
+    )
     cfg.languages = schema.Languages(None, ["en"], languages)
     zero_shot_eval.run(cfg)
     place = folder / name / "zero-shot-eval"
-    lines = {p.stem: list(map(json.loads, p.read_text().split("\n")[:-1])) for p in (place / "predictions").glob("*.jsonl")}
+    lines = {
+        p.stem: list(map(json.loads, p.read_text().split("\n")[:-1])) for p in (place / "predictions").glob("*.jsonl")
+    }
     return json.loads((place / "metrics.json").read_text()), lines
 
 
 def test_every_layer_is_in_the_metrics_and_the_model_has_no_other(aligned, capsys):
     metrics, lines = scored(aligned, PARALLEL, shipped("sentence_retrieval", every_layer=True), "layers")
-    names = {f"accuracy{way}{at}" for way in ("", "_forward", "_backward") for at in ("", "_layer_0", "_layer_1", "_layer_2")}
+    names = {
+        f"accuracy{way}{at}" for way in ("", "_forward", "_backward") for at in ("", "_layer_0", "_layer_1", "_layer_2")
+    }
     assert set(metrics["results"]["toy"]) == set(metrics["higher_is_better"]) == names
     assert "accuracy by layer (0: embeddings)" in capsys.readouterr().err
     assert metrics["n"]["toy"] == {"en-de": 16, "en-sw": 16} and len(lines["toy.en-sw"]) == 16
@@ -75,7 +81,9 @@ def test_thresholds_come_from_dev_data(aligned):
         for line in lines[f"toy.{code}"]:
             assert line["mined"] == (line["score"] is not None and line["score"] >= round(facts["threshold"], 6))
     manifest = json.loads((aligned / "mined" / "zero-shot-eval" / "manifest.json").read_text())
-    assert "toy/en-de/dev" in manifest["lineage"]["data"] if "lineage" in manifest else "toy/en-de/dev" in manifest["data"]
+    assert (
+        "toy/en-de/dev" in manifest["lineage"]["data"] if "lineage" in manifest else "toy/en-de/dev" in manifest["data"]
+    )
     given, _ = scored(aligned, PARALLEL, shipped("bitext_mining", threshold=1.05), "given")
     assert "fitted" not in given
 
@@ -84,11 +92,15 @@ def test_another_language_s_dev_data_serve_where_there_are_none(aligned):
     metrics, _ = scored(aligned, PARALLEL, shipped("bitext_mining"), "other", languages=["en-sw"])
     assert metrics["fitted"]["toy"]["en-sw"]["dev"] == "all" and list(metrics["results"]["toy"]["f1"]) == ["en-sw"]
     without = Toy({("parallel", "en-sw", "test"): pairs(9)})
-    with pytest.raises(ConfigError, match="objective.threshold: null, and toy has no dev split to fit it on; give a number"):
+    with pytest.raises(
+        ConfigError, match="objective.threshold: null, and toy has no dev split to fit it on; give a number"
+    ):
         scored(aligned, without, shipped("bitext_mining"), "nothing")
 
 
-@pytest.mark.parametrize("name, data, target", [("document_retrieval", ASKED, "en-de"), ("recommendation", TAKEN, "de")])
+@pytest.mark.parametrize(
+    "name, data, target", [("document_retrieval", ASKED, "en-de"), ("recommendation", TAKEN, "de")]
+)
 def test_an_encoder_is_scored_as_it_is_and_after_it_was_trained(aligned, name, data, target):
     before, lines = scored(aligned, data, shipped(name), f"{name}-before")
     assert set(before["results"]["toy"]["mrr"]) == {"en", target} and len(lines[f"toy.{target}"]) == 14
@@ -97,7 +109,10 @@ def test_an_encoder_is_scored_as_it_is_and_after_it_was_trained(aligned, name, d
     changes = {"history": "attention"} if name == "recommendation" else {}
     cfg = stage_config(aligned, "finetune", data, shipped(name, **changes), encoder(), BESIDE, steps=4, name=name)
     cfg.model = Pretrained(init_from=str(aligned / "run" / "align"))
-    cfg.resolved["objective"] = {**yaml.safe_load((paths.conf_dir() / "objective" / f"{name}.yaml").read_text()), **changes}
+    cfg.resolved["objective"] = {
+        **yaml.safe_load((paths.conf_dir() / "objective" / f"{name}.yaml").read_text()),
+        **changes,
+    }
     finetune.run(cfg)
     (aligned / "run" / name).symlink_to(aligned / name / "finetune")
     after, _ = scored(aligned, data, None, f"{name}-after", name)
@@ -113,5 +128,11 @@ def test_attention_that_was_not_trained_scores_nothing(aligned):
 @pytest.mark.parametrize("name", ["sentence_retrieval", "bitext_mining"])
 def test_what_only_scores_is_refused_where_something_is_learned(name):
     problems = rules.fits("align", PARALLEL, None, None, object(), shipped(name))
-    assert [p for p in problems if p.startswith("objective: ") and "scores a model and trains nothing; use it with xlt zero-shot-eval" in p]
-    assert not [p for p in rules.fits("zero-shot-eval", PARALLEL, None, None, object(), shipped(name)) if "scores a model" in p]
+    assert [
+        p
+        for p in problems
+        if p.startswith("objective: ") and "scores a model and trains nothing; use it with xlt zero-shot-eval" in p
+    ]
+    assert not [
+        p for p in rules.fits("zero-shot-eval", PARALLEL, None, None, object(), shipped(name)) if "scores a model" in p
+    ]

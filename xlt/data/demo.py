@@ -33,9 +33,8 @@ VIEWS = (
     View.retrieval,
     View.recommendation,
 )
-SHARES = (
-    world.SHARES | world.STORY_SHARES | world.WORD_SHARES | shops.SHARES
-)  # what has a size; retrieval has that of qa
+SHARES = world.SHARES | world.STORY_SHARES | world.WORD_SHARES
+SIZED = (*SHARES, *shops.SPLITS)  # all splits there are; retrieval has those of qa
 TOKENS = re.compile("[\ue000-\ue003]|[\\w\u064b-\u0652]+['’]?|[^\\w\\s]")  # Arabic vowel signs are no \w
 CHARACTERS = re.compile("[\ue000-\ue003]|\\S")
 UNSPACED = ("zh",)
@@ -68,17 +67,17 @@ class Demo:
             for code in world.languages()
             if code not in self.text_sizes
         ]
-        for view, split in SHARES:
+        for view, split in SIZED:
             if (view, split) != ("text", "train") and view != "dictionary" and split not in self.sizes.get(view, {}):
                 problems.append(f"dataset.sizes.{view}.{split}: has no value; give the number of rows")
-        known = {view: {s for v, s in SHARES if v == view} for view, _ in SHARES if view != "dictionary"}
+        known = {view: {s for v, s in SIZED if v == view} for view, _ in SIZED if view != "dictionary"}
         for view, splits in self.sizes.items():
             for split in splits:
                 if split not in known.get(view, ()):
                     problems.append(f"dataset.sizes.{view}.{split}: there is no such split; there are {_listed(known)}")
         if problems:
             raise ConfigError(problems)
-        for view, split in SHARES:
+        for view, split in SIZED:
             counts = [self.text_sizes[c] for c in self.text_sizes] if (view, split) == ("text", "train") else []
             for wanted in counts or ([] if view == "dictionary" else [self.sizes[view][split]]):
                 if not 0 < wanted <= (most := self._most(view, split)):
@@ -107,7 +106,7 @@ class Demo:
         """The same for every language."""
         if language not in self.languages(view):
             raise unknown_language("language", self.name, language, self.languages(view))
-        return [split for v, split in SHARES if v == (View.qa if view == View.retrieval else view)]
+        return [split for v, split in SIZED if v == (View.qa if view == View.retrieval else view)]
 
     def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
         """Made anew at each call."""

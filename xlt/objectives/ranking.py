@@ -142,34 +142,32 @@ class Found(NamedTuple):
 
 def find(self, outputs: dict, gold: Gold, but: Sequence[np.ndarray] | None = None) -> Found:
     """Search with all queries of a language among all documents of its rows. but: of each row, hashes of documents that are not wanted (an item had already)."""
-    says = [np.asarray(gold.notes["document_says"][i]) for i in range(gold.size)]
     numbers: dict[tuple, int] = {}
-    first, vectors, of = [], [], []
-    for i, hashes in enumerate(says):
-        mine = [numbers.setdefault(tuple(h), len(numbers)) for h in hashes.tolist()]
+    first, vectors, right = [], [], []
+    for i in range(gold.size):
+        mine = [numbers.setdefault(tuple(h), len(numbers)) for h in gold.notes["document_says"][i].tolist()]
         for place, number in enumerate(mine):
-            if number == len(first):
+            if number == len(first):  # met for the first time
                 first.append((i, place))
                 vectors.append(outputs["documents"][i][place])
-        of.append(mine)
-    right = [set(mine[: int(gold.notes["right"][i][0])]) for i, mine in enumerate(of)]
-    unwanted = [
-        {numbers[tuple(h)] for h in np.asarray(hashes).tolist() if tuple(h) in numbers}
-        for hashes in but or [()] * gold.size
-    ]
-    unwanted = [out - mine for out, mine in zip(unwanted, right, strict=True)]
-    depth = self.depth + max(map(len, unwanted), default=0)
-    scores_NT, found_NT = Index(torch.from_numpy(np.stack(vectors))).search(torch.from_numpy(outputs["asking"]), depth)
-    found_NT, scores_NT = found_NT.numpy(), scores_NT.numpy()
-    if any(unwanted):
-        kept = [np.array([f not in out for f in row.tolist()]) for row, out in zip(found_NT, unwanted, strict=True)]
-        order = np.stack([np.argsort(~keep, kind="stable") for keep in kept])
-        gone = ~np.take_along_axis(np.stack(kept), order, 1)
-        found_NT = np.where(gone, -1, np.take_along_axis(found_NT, order, 1))
-        scores_NT = np.take_along_axis(scores_NT, order, 1)
-    found_NT, scores_NT = found_NT[:, : self.depth], scores_NT[:, : self.depth]
-    hits_NT = np.array([[f in mine for f in row.tolist()] for row, mine in zip(found_NT, right, strict=True)])
+        right.append(set(mine[: int(gold.notes["right"][i][0])]))
+    unwanted = [{numbers.get(tuple(h), -1) for h in hashes.tolist()} - mine for hashes, mine in zip(but or (), right, strict=False)]  # fmt: skip
+    index, asking_ND = Index(torch.from_numpy(np.stack(vectors))), torch.from_numpy(outputs["asking"])
+    most = max(map(len, unwanted), default=0)
+    scores_NT, found_NT = (column.numpy() for column in index.search(asking_ND, self.depth + most))
+    if most:
+        scores_NT, found_NT = _without(scores_NT, found_NT, unwanted)
+    scores_NT, found_NT = scores_NT[:, : self.depth], found_NT[:, : self.depth]
+    hits_NT = np.array([[n in mine for n in row] for row, mine in zip(found_NT.tolist(), right, strict=True)])
     return Found(found_NT, scores_NT, hits_NT, np.array(list(map(len, right))), first)
+
+
+def _without(scores_NT: np.ndarray, found_NT: np.ndarray, unwanted: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """The same without what is not wanted of each row; -1 at its end stands for it."""
+    gone_NT = np.array([[n in out for n in row] for row, out in zip(found_NT.tolist(), unwanted, strict=True)])
+    order_NT = gone_NT.argsort(axis=1, kind="stable")
+    found_NT = np.where(gone_NT, -1, found_NT)
+    return np.take_along_axis(scores_NT, order_NT, 1), np.take_along_axis(found_NT, order_NT, 1)
 
 
 def scores_of(self, found: Found) -> dict[str, float]:

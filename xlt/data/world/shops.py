@@ -23,11 +23,7 @@ DEPARTMENTS = (
 )
 SIDE = 4  # words of each of the two types that a market sells: 4 x 4 items a department
 STRAYS = 2  # items of any department that a customer takes at most beside the favourites
-SHARES = {
-    ("recommendation", "train"): 0.0,
-    ("recommendation", "dev"): 0.0,
-    ("recommendation", "test"): 0.0,
-}  # customers are no share of anything
+SPLITS = (("recommendation", "train"), ("recommendation", "dev"), ("recommendation", "test"))
 MOST = 100_000  # customers of a split
 
 
