@@ -294,5 +294,5 @@ def test_a_pair_has_the_script_and_family_of_both():
     )
     assert languages.family("en-sw") == f"{languages.family('en')}-{languages.family('sw')}"
     assert languages.family("en-de") == languages.family("de")
-    with pytest.raises(ConfigError, match="'en-xq' is not a pair of language codes"):
-        languages.script("en-xq")
+    with pytest.raises(ConfigError, match="'en-notalanguage' is not a pair of language codes"):
+        languages.script("en-notalanguage")

@@ -65,7 +65,7 @@ def test_every_layer_is_in_the_metrics_and_the_model_has_no_other(aligned, capsy
         f"accuracy{way}{at}" for way in ("", "_forward", "_backward") for at in ("", "_layer_0", "_layer_1", "_layer_2")
     }
     assert set(metrics["results"]["toy"]) == set(metrics["higher_is_better"]) == names
-    assert "accuracy by layer (0: embeddings)" in capsys.readouterr().err
+    assert "accuracy by layer (0: embeddings)" in capsys.readouterr().out
     assert metrics["n"]["toy"] == {"en-de": 16, "en-sw": 16} and len(lines["toy.en-sw"]) == 16
     with pytest.raises(ConfigError, match="objective.layer: 7, and this model has 2 layers"):
         scored(aligned, PARALLEL, shipped("sentence_retrieval", layer=7), "deep")
