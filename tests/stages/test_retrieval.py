@@ -121,7 +121,10 @@ def test_an_encoder_is_scored_as_it_is_and_after_it_was_trained(aligned, name, d
 
 
 def test_attention_that_was_not_trained_scores_nothing(aligned):
-    with pytest.raises(ConfigError, match="Recommendation"):
+    with pytest.raises(
+        ConfigError,
+        match="objective: Recommendation needs what fine-tuning learns, and a fine-tuned model knows its own; leave objective out",
+    ):
         scored(aligned, TAKEN, shipped("recommendation", history="attention"), "untrained")
 
 

@@ -1,6 +1,7 @@
 """xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of.
 
-With objective=NAME, any model is scored by that objective, which reads no labels: sentence retrieval of a pretrained encoder, for example.
+With objective=NAME, any encoder is scored by that objective, which needs nothing that fine-tuning learns: sentence_retrieval, bitext_mining,
+document_retrieval, recommendation, and all that compare parallel sentences.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def task_of(cfg) -> dict:
         )
     if cfg.objective.view in VIEWS["finetune"] and not getattr(cfg.objective, "scores_any", False):
         raise ConfigError(
-            f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
+            f"objective: {type(cfg.objective).__name__} needs what fine-tuning learns, and a fine-tuned model knows its own; leave objective out"
         )
     trained = known_task(cfg.model.init_from) or {"max_length": cfg.train.max_length}
     return {"labels": None, "source_languages": [], "max_length": trained["max_length"]}
