@@ -106,3 +106,21 @@ def span_sums(predicted: list[list[str]], gold: list[list[str]], strict: bool) -
     """
     counts = span_counts(predicted, gold, strict)
     return {name: Sums(counts, name) for name in ("f1", "precision", "recall")}
+
+
+def reciprocal_rank(hits_NT: np.ndarray) -> np.ndarray:
+    """(N,): of each query 1 / rank of the first hit, 0 without one (trec_eval's recip_rank). hits_NT: whether the t-th found is relevant."""
+    return hits_NT.any(1) / (hits_NT.argmax(1) + 1) if hits_NT.shape[1] else np.zeros(len(hits_NT))
+
+
+def ndcg(hits_NT: np.ndarray, relevant_N: np.ndarray, cut: int) -> np.ndarray:
+    """(N,): normalised discounted gain of the first `cut`, each relevant one worth 1 (trec_eval's ndcg_cut; Jarvelin and Kekalainen 2002). relevant_N: how many there are."""
+    discounts_C = 1 / np.log2(np.arange(2, cut + 2))
+    ideal_N = np.array([0.0, *discounts_C.cumsum()])[np.minimum(relevant_N, cut)]
+    hits_NC = hits_NT[:, :cut]
+    return (hits_NC * discounts_C[: hits_NC.shape[1]]).sum(1) / ideal_N
+
+
+def recall(hits_NT: np.ndarray, relevant_N: np.ndarray, cut: int) -> np.ndarray:
+    """(N,): share of the relevant ones that are among the first `cut` (trec_eval's recall)."""
+    return hits_NT[:, :cut].sum(1) / relevant_N

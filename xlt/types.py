@@ -27,7 +27,7 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary."""
+        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary, recommendation."""
 
     def languages(self, view: str) -> list[str]:
         """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""
@@ -150,6 +150,8 @@ class Objective(Protocol):
     decide about the objective as the model is scored with it later.
     `statistics(outputs, gold)`: {metric: what each row adds to it}, so that scores get intervals: a figure a row (R,) where the score is their mean,
     else `xlt.metrics.Sums`. A score that is no function of sums over rows is left out. With it, `score` may be `metrics.scores(self.statistics(...))`.
+    `fits`, `fitted(dev, languages)`: if `fits` is true, what scores each language is made of dev data first; {language: (objective, facts)} from
+    {language: (outputs, gold)}. `scores_any`: though its view is a task's, it needs no parameters of its own, so any encoder can be scored.
     `records(outputs, gold)`: of each row a dict for predictions/*.jsonl, whose id and language the stage adds.
 
     `texts` and `annotate` may raise BadRow with what is wrong with a row and its remedy; its file and line are added.
@@ -202,6 +204,11 @@ def closed(objective: Objective) -> tuple[str, ...]:
 def solves(objective: Any) -> bool:
     """Whether it is a closed form, which no loop trains."""
     return getattr(objective, "kind", None) == "solver"
+
+
+def only_scores(objective: Any) -> bool:
+    """Whether it scores models and has nothing to teach them."""
+    return getattr(objective, "kind", None) == "scorer"
 
 
 def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:

@@ -154,8 +154,12 @@ class Vocabulary:
         first or second (side 0 or 1) of its pair."""
         if self.languages is None:
             return {}
-        spoken = codes if side is None else [registry.pair(code)[side] for code in codes]
-        return {"language_ids": torch.from_numpy(self.language_ids(spoken))}
+        return {"language_ids": torch.from_numpy(self.language_ids([self.spoken(code, side) for code in codes]))}
+
+    @staticmethod
+    def spoken(code: str, side: int | None) -> str:
+        """The language of one side (0 or 1) of a pair; of a language by itself, or without side, as it is."""
+        return code if side is None or not _is_pair(code) else registry.pair(code)[side]
 
     def second_text(self, first_B: np.ndarray, lengths_B: np.ndarray, width: int) -> dict[str, torch.Tensor]:
         """token_type_ids and segment_ids of pairs whose second text begins at `first_B`, as far as the tokenizer or the model tells the texts apart."""

@@ -123,8 +123,8 @@ def _weights(train: schema.Train) -> list[str]:
 VIEWS = {
     "pretrain": ("text", "parallel"),
     "align": ("parallel", "dictionary", "text"),
-    "finetune": ("classification", "tagging", "qa", "retrieval"),
-    "matrix": ("classification", "tagging", "qa", "retrieval"),
+    "finetune": ("classification", "tagging", "qa", "retrieval", "recommendation"),
+    "matrix": ("classification", "tagging", "qa", "retrieval", "recommendation"),
 }  # what an objective may read to be one of the stage
 
 
@@ -193,12 +193,18 @@ def fits(
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    from xlt.types import solves  # numpy comes with it, which --cfg job does not need
+    from xlt.types import only_scores, solves  # numpy comes with it, which --cfg job does not need
 
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
         )
+    if stage in VIEWS:
+        problems += [
+            f"{path}: {type(one).__name__} scores a model and trains nothing; use it with xlt zero-shot-eval, and train with objective=contrastive"
+            for path, one in each
+            if only_scores(one)
+        ]
     return problems
 
 

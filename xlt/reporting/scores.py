@@ -48,6 +48,17 @@ def group_table(metric: str, summary: Mapping, groups: Mapping[str, Mapping[str,
     ]
 
 
+def layer_table(metric: str, figures: Mapping[str, Mapping[str, float]]) -> tuple[str, list[str], list[list[str]]]:
+    """(title, head, lines) of one metric by layer, a layer a line: mean, lowest and highest language."""
+    lines = []
+    for name, by in figures.items():
+        if name.startswith(f"{metric}_layer_"):
+            ends = (min(by, key=by.get), max(by, key=by.get))
+            mean = sum(by.values()) / len(by)
+            lines.append([name.rpartition("_")[2], _figure(mean), *(f"{_figure(by[code])} {code}" for code in ends)])
+    return f"{metric} by layer (0: embeddings)", ["layer", "mean", "lowest", "highest"], lines
+
+
 def _means(summary: Mapping) -> list[tuple[str, str]]:
     return [
         ("source mean", "source_mean"),

@@ -13,7 +13,7 @@ from xlt.evaluation import bootstrap
 from xlt.evaluation.exports import Layout
 from xlt.evaluation.statistics import Statistics
 from xlt.evaluation.transfer import grouped, transfer
-from xlt.reporting.scores import group_table
+from xlt.reporting.scores import group_table, layer_table
 from xlt.stages.scoring import show
 from xlt.training.progress import Screen
 from xlt.types import Gold
@@ -21,10 +21,14 @@ from xlt.types import Gold
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Of one rule of selection, whose files lie in folders `inside` those of the run. statistics: of the languages scored so far."""
+    """Of one rule of selection, whose files lie in folders `inside` those of the run. statistics: of the languages scored so far.
+
+    fitted: what scores a language, where that is not the objective as it is configured.
+    """
 
     cfg: Any
     objective: Any
+    fitted: Mapping[str, Any]
     directory: Path
     inside: str
     layout: Layout | None
@@ -32,13 +36,13 @@ class Outcome:
 
     def keep(self, language: str, outputs: dict, gold: Gold) -> None:
         """Write what is to be known of each row of a language."""
-        name = self.cfg.dataset.name
-        if hasattr(self.objective, "statistics"):
-            found = Statistics.of(language, gold.rows, self.objective.statistics(outputs, gold))
+        name, objective = self.cfg.dataset.name, self.fitted.get(language, self.objective)
+        if hasattr(objective, "statistics"):
+            found = Statistics.of(language, gold.rows, objective.statistics(outputs, gold))
             found.save(self._folder("statistics") / f"{name}.{language}.npz")
             self.statistics[language] = found
-        if hasattr(self.objective, "records"):
-            lines = prediction_lines(language, self.objective.records(outputs, gold), gold)
+        if hasattr(objective, "records"):
+            lines = prediction_lines(language, objective.records(outputs, gold), gold)
             write_lines(self._folder("predictions") / f"{name}.{language}.jsonl", lines)
             if self.layout:
                 self.layout.write(self._folder(f"exports/{self.cfg.export}"), name, language, lines)
@@ -76,10 +80,14 @@ def show_scores(
 ) -> None:
     """The scores, the main one first, with its interval; what they come to; and target means by script, family and pretraining share."""
     name = cfg.dataset.name
-    figures = {metric: found["results"][name][metric], **found["results"][name]}
+    layered = [m for m in found["results"][name] if "_layer_" in m]
+    plain = {m: by for m, by in found["results"][name].items() if m not in layered}
+    figures = {metric: plain[metric], **plain}
     summary = found["transfer"][name].get(metric)
     intervals = found.get("intervals", {}).get(name, {}).get(metric)
     show(screen, title, figures, source=source, summary=summary, intervals=intervals, level=cfg.scores.level)
+    if layered:
+        screen.table(*layer_table(metric, found["results"][name]))
     if not summary:
         if source:
             screen.say("no transfer gap: it needs a source and a target language among those scored")

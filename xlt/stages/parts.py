@@ -167,9 +167,9 @@ def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
 
 def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
     """ConfigError for rows longer than the model has positions, and for a layer that it has not."""
-    longest, layers = max_tokens(model), model.backbone.config.num_hidden_layers
+    longest = max_tokens(model)
     for part in parts:
-        length, layer = part.cfg.train.max_length, getattr(part.cfg.objective, "layer", None)
+        length = part.cfg.train.max_length
         if longest is not None and length > longest:
             raise ConfigError(
                 f"{f'objective.parts.{part.name}' if part.cfg.train.max_length != cfg.train.max_length else 'train'}.max_length: {length} tokens "
@@ -178,11 +178,16 @@ def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
         if part.name:  # of an ordinary run it was asked before the model was made
             with blamed(part.name):
                 check_head(model.backbone.config, part.cfg.objective.head, part.cfg.objective)
-        if layer is not None and layer > layers:
-            place = f"objective.parts.{part.name}.objective" if part.name else "objective"
-            raise ConfigError(
-                f"{place}.layer: {layer}, and this model has {layers} layers; give 0 (embeddings) to {layers}, or null"
-            )
+        check_layer(model, part.cfg.objective, f"objective.parts.{part.name}.objective" if part.name else "objective")
+
+
+def check_layer(model: TransferModel, objective, place: str) -> None:
+    """ConfigError for a layer that the model has not."""
+    layer, layers = getattr(objective, "layer", None), model.backbone.config.num_hidden_layers
+    if layer is not None and layer > layers:
+        raise ConfigError(
+            f"{place}.layer: {layer}, and this model has {layers} layers; give 0 (embeddings) to {layers}, or null"
+        )
 
 
 def by_dataset(parts: list[LearnedPart], facts: Callable[[LearnedPart], dict]) -> dict[str, dict]:

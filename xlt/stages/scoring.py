@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -49,20 +50,42 @@ def score(
     accelerator,
     rows: int | None,
     scored: Callable[[str, dict[str, Outputs], Gold], None] | None = None,
+    fitted: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """{metric: {language: score}} of the first `rows` rows of each table (None: all). scored: is told each language when it is done."""
+    """{metric: {language: score}} of the first `rows` rows of each table (None: all). scored: is told each language when it is done.
+
+    fitted: what scores a language, where that is not the objective as it is configured (see `fit_on_dev`).
+    """
     figures: dict[str, dict[str, float]] = {}
     kept = {}
     for language, table in tables.items():
         outputs = predict(model, objective, table, golds[language], vocabulary, max_length, budget, accelerator, rows)
         gold = golds[language].first(rows)
-        for metric, value in objective.score(outputs, gold).items():
+        for metric, value in (fitted or {}).get(language, objective).score(outputs, gold).items():
             figures.setdefault(metric, {})[language] = value
         if scored:
             scored(language, outputs, gold)
         if hasattr(objective, "compare"):
             kept[language] = outputs
     return {**figures, **objective.compare(kept)} if kept else figures
+
+
+def fit_on_dev(
+    model,
+    objective,
+    dev: dict[str, Table],
+    wanted: list[str],
+    vocabulary: Vocabulary,
+    limits: tuple[int, int],
+    accelerator,
+) -> tuple[dict[str, Any], dict[str, dict]]:
+    """({language: what scores it}, {language: facts}) of an objective that is fitted on dev data first."""
+    found = {}
+    for language, table in dev.items():
+        gold = table.gold({})
+        found[language] = predict(model, objective, table, gold, vocabulary, *limits, accelerator), gold
+    each = objective.fitted(found, wanted)
+    return {code: one for code, (one, _) in each.items()}, {code: facts for code, (_, facts) in each.items()}
 
 
 def mean_score(figures: dict[str, dict[str, float]], metric: str) -> float:

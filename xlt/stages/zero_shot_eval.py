@@ -1,6 +1,7 @@
 """xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of.
 
-With objective=NAME, any model is scored by that objective, which reads no labels: sentence retrieval of a pretrained encoder, for example.
+With objective=NAME, any encoder is scored by that objective, which needs nothing that fine-tuning learns: sentence_retrieval, bitext_mining,
+document_retrieval, recommendation, and all that compare parallel sentences.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from xlt.config.build import build_node
 from xlt.config.rules import VIEWS
+from xlt.data.encode import Table
 from xlt.errors import ConfigError, DataError
 from xlt.evaluation import exports
 from xlt.evaluation.shares import bins as share_bins
@@ -21,8 +23,9 @@ from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.guarding import guarded
 from xlt.stages.outcome import Outcome, show_scores
+from xlt.stages.parts import check_layer
 from xlt.stages.protocols import tested
-from xlt.stages.scoring import mean_score, score
+from xlt.stages.scoring import fit_on_dev, mean_score, score
 from xlt.stages.selecting import noted, oracle_languages, rules_of, select
 from xlt.stages.setup import accelerator_of, changed, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -58,7 +61,10 @@ def run(cfg) -> float:
         else guarded(cfg, objective.view, {"test": wanted, **({"dev": judges} if judges else {})}, screen)
     )
     tables = encode_all(cfg, objective, tokenizer, wanted, "test")
-    dev = encode_all(cfg, objective, tokenizer, judges, "dev")
+    fits = getattr(objective, "fits", False)
+    dev = (
+        dev_tables(cfg, objective, tokenizer, wanted) if fits else encode_all(cfg, objective, tokenizer, judges, "dev")
+    )
     directory.record(
         {
             "data": data_lineage(tables) | data_lineage(dev),
@@ -71,12 +77,18 @@ def run(cfg) -> float:
     dev_golds = {language: table.gold(sets) for language, table in dev.items()}
 
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
-    vocabulary = vocabulary.read_by(model, wanted)
+    check_layer(model, objective, "objective")
+    vocabulary = vocabulary.read_by(model, [*wanted, *dev])
     plain, model = model, accelerator.prepare_model(model, evaluation_mode=True)
     limits, higher = (task["max_length"], cfg.hardware.eval_tokens), objective.higher_is_better
     shares = pretraining_shares(cfg.model.init_from)
     bins = share_bins(shares, wanted, cfg.scores.share_bounds) if shares else None
     done, started, scores = itertools.count(1), time.monotonic(), {}
+
+    fitted, facts = {}, {}
+    if fits:
+        screen.say(f"fitting on the dev data of {', '.join(dev)}")
+        fitted, facts = fit_on_dev(model, objective, dev, wanted, vocabulary, limits, accelerator)
 
     def dev_score() -> float:
         figures = score(model, objective, dev, dev_golds, vocabulary, *limits, accelerator, None)
@@ -85,13 +97,13 @@ def run(cfg) -> float:
     with screen.counting("scoring", len(wanted) * len(rules), 0):
         for rule in rules:
             selected = select(rule, cfg.model.init_from, plain, dev_score, higher[objective.metric])
-            outcome = Outcome(cfg, objective, directory.path, rule if scores else "", layout)
+            outcome = Outcome(cfg, objective, fitted, directory.path, rule if scores else "", layout)
 
             def scored(language: str, outputs: dict, gold: Gold, outcome: Outcome = outcome) -> None:
                 outcome.keep(language, outputs, gold)
                 screen.advance(next(done))
 
-            figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored)
+            figures = score(model, objective, tables, golds, vocabulary, *limits, accelerator, None, scored, fitted)
             scores[rule] = {**({"selected": selected} if selected else {}), **outcome.results(figures, trained, bins)}
     seconds = time.monotonic() - started
 
@@ -114,8 +126,9 @@ def run(cfg) -> float:
             **({} if leaks is None else {"leakage": leaks}),
             "split": "test",
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
-            "higher_is_better": higher,
+            "higher_is_better": {metric: higher[metric] for metric in scores[rules[0]]["results"][cfg.dataset.name]},
             "metric": objective.metric,
+            **({"fitted": {cfg.dataset.name: facts}} if facts else {}),
             "efficiency": {
                 "seconds": round(seconds, 2),
                 "tokens": tokens * len(rules),
@@ -149,9 +162,9 @@ def task_of(cfg) -> dict:
         raise ConfigError(
             "objective: a mixture has a score for each part; give one of them, such as objective=contrastive"
         )
-    if cfg.objective.view in VIEWS["finetune"]:
+    if cfg.objective.view in VIEWS["finetune"] and not getattr(cfg.objective, "scores_any", False):
         raise ConfigError(
-            f"objective: {type(cfg.objective).__name__} reads labels, and a model is scored by the task it was fine-tuned on; leave objective out"
+            f"objective: {type(cfg.objective).__name__} needs what fine-tuning learns, and a fine-tuned model knows its own; leave objective out"
         )
     if cfg.selection not in (None, "source-dev"):
         raise ConfigError(
@@ -159,3 +172,14 @@ def task_of(cfg) -> dict:
         )
     trained = known_task(cfg.model.init_from) or {"max_length": cfg.train.max_length}
     return {"labels": None, "source_languages": [], "max_length": trained["max_length"]}
+
+
+def dev_tables(cfg, objective, tokenizer, wanted: list[str]) -> dict[str, Table]:
+    """Dev data of the languages that are scored; of all others if none of these has any. ConfigError without any."""
+    offered = [c for c in cfg.dataset.languages(objective.view) if "dev" in cfg.dataset.splits(objective.view, c)]
+    having = [code for code in wanted if code in offered]
+    if not offered:
+        raise ConfigError(
+            f"objective.threshold: null, and {cfg.dataset.name} has no dev split to fit it on; give a number, for example objective.threshold=1.1"
+        )
+    return encode_all(cfg, objective, tokenizer, having or offered, "dev")
