@@ -137,5 +137,7 @@ def test_what_only_scores_is_refused_where_something_is_learned(name):
         if p.startswith("objective: ") and "scores a model and trains nothing; use it with xlt zero-shot-eval" in p
     ]
     assert not [
-        p for p in rules.fits("zero-shot-eval", PARALLEL, None, None, object(), shipped(name)) if "scores a model" in p
+        p
+        for p in rules.fits("zero-shot-eval", PARALLEL, None, None, object(), shipped(name), None, None, None)
+        if "scores a model" in p
     ]
