@@ -5,9 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 
 from xlt import cli, signals
 from xlt.config import build
+
+settings.register_profile("xlt", deadline=None)  # a machine may be busy, and the first example pays for imports
+settings.load_profile("xlt")
 
 
 @pytest.fixture(scope="session")

@@ -284,3 +284,15 @@ def test_every_folder_of_the_real_data_is_a_language_or_a_pair(shared_data):
     for folder in folders:
         codes = languages.pair(folder.name) if "-" in folder.name else (folder.name,)
         assert [languages.canonical(code) for code in codes] == list(codes), folder
+
+
+def test_a_pair_has_the_script_and_family_of_both():
+    assert (languages.script("en-ru"), languages.script("en-de"), languages.script("zh_TW")) == (
+        "Latn-Cyrl",
+        "Latn",
+        "Hant",
+    )
+    assert languages.family("en-sw") == f"{languages.family('en')}-{languages.family('sw')}"
+    assert languages.family("en-de") == languages.family("de")
+    with pytest.raises(ConfigError, match="'en-notalanguage' is not a pair of language codes"):
+        languages.script("en-notalanguage")

@@ -13,7 +13,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 LEVEL = {
     "errors": 0,
     **dict.fromkeys(
-        ("metrics", "languages", "types", "noise", "schedules", "signals", "surface", "vocabulary", "files"), 1
+        ("metrics", "answers", "languages", "types", "noise", "schedules", "signals", "surface", "vocabulary", "files"),
+        1,
     ),
     **dict.fromkeys(("objectives", "alignment", "models", "data", "tokenization", "reporting"), 2),
     **dict.fromkeys(("run", "training", "evaluation"), 3),
@@ -25,6 +26,7 @@ SIDEWAYS = {  # between rooms of one level
     ("vocabulary", "surface"),
     ("vocabulary", "languages"),
     ("surface", "languages"),
+    ("answers", "languages"),
     ("objectives", "models"),  # pooling
     ("objectives", "alignment"),
     ("models", "tokenization"),  # a checkpoint holds both

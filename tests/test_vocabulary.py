@@ -38,3 +38,8 @@ def test_padding_and_mask():
     assert ids_BL.tolist() == [[0, 7, 2, 1, 1], [0, 7, 8, 9, 2]] and lengths_B.tolist() == [3, 5]
     assert model_inputs(ids_BL, lengths_B)["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     assert model_inputs(ids_BL[1:], lengths_B[1:])["attention_mask"] is None
+
+
+def test_the_sides_of_a_pair_are_spoken_and_a_language_alone_by_itself():
+    assert [Vocabulary.spoken("en-sw", side) for side in (None, 0, 1)] == ["en-sw", "en", "sw"]
+    assert [Vocabulary.spoken("zh-Hant", side) for side in (None, 0, 1)] == ["zh-Hant"] * 3

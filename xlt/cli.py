@@ -26,6 +26,7 @@ STAGES = {
     "align": "parallel text or dictionaries -> an encoder or a mapping whose space is shared",
     "finetune": "labelled source languages -> a task model",
     "zero-shot-eval": "a task model -> scores per language and the transfer gap",
+    "matrix": "labelled data -> every source language against every target language",
 }
 OTHERS = {
     "report": "xlt report RUN ...: run directories -> one table (Markdown, CSV)",
@@ -40,6 +41,7 @@ EXAMPLES = """\
   xlt finetune dataset=sib200 dataset.root=/data/sib200 languages.source=[en] model=xlmr_base
   xlt finetune experiment=demo -m seed=1,2,3
   xlt zero-shot-eval dataset=demo run.name=first model.init_from=runs/first/finetune
+  xlt matrix dataset=demo run.name=first model.init_from=runs/first/align train.epochs=1
   xlt report runs/first
   xlt pretrain --cfg job            the composed config
   xlt ls model                      the choices of a group"""

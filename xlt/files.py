@@ -29,13 +29,18 @@ def sha256(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Replace `path` in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` in one step. One writer per path at a time: what a killed one left aside is written over by the next."""
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.part")
         try:
-            with open(aside, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(aside, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(aside, path)

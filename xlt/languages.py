@@ -8,6 +8,7 @@ though Wikipedia's `als` is Alemannic, and `dz` is Dzongkha, though AfriSenti's 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -79,13 +80,18 @@ def flores(code: str) -> str:
 
 
 def script(code: str) -> str:
-    """ISO 15924 script; of a code that names one (zho_Hant), that one."""
-    return info(code).script
+    """ISO 15924 script; of a code that names one (zho_Hant), that one; of a pair those of both, if they differ (Latn-Cyrl)."""
+    return _of_each(code, lambda single: info(single).script)
 
 
 def family(code: str) -> str:
-    """Language family."""
-    return info(code).family
+    """Language family; of a pair those of both, if they differ."""
+    return _of_each(code, lambda single: info(single).family)
+
+
+def _of_each(code: str, of: Callable[[str], str]) -> str:
+    sides = (code,) if known(code) or "-" not in code else pair(code)
+    return "-".join(dict.fromkeys(map(of, sides)))
 
 
 def pair(code: str) -> tuple[str, str]:

@@ -1,11 +1,67 @@
-"""Scores of one language from its predictions. Averages over languages and gaps are in `xlt.evaluation.transfer`."""
+"""Scores of one language from its predictions. Averages over languages and gaps are in `xlt.evaluation.transfer`.
+
+A score that is a function of sums over rows (a mean, an F1 of counts) can also be given as what each row adds to them, `Sums`: any resample of the
+rows is then scored by a product of matrices, exactly (see `xlt.evaluation.bootstrap`).
+"""
 
 from __future__ import annotations
 
 import warnings
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Sums:
+    """each: (R, K), what each row adds to K sums. formula: the name in FORMULAS of what makes a score of the sums."""
+
+    each: np.ndarray
+    formula: str
+
+    def __post_init__(self):
+        if self.formula not in FORMULAS:
+            raise ValueError(f"{self.formula} is not one of {', '.join(FORMULAS)}")
+
+    @classmethod
+    def of(cls, figures: np.ndarray | Sums) -> Sums:
+        """The same; of one figure a row (R,) their mean."""
+        if isinstance(figures, Sums):
+            return figures
+        return cls(np.stack([figures, np.ones(len(figures))], 1), "ratio")
+
+    @property
+    def score(self) -> float:
+        """Of all rows."""
+        return float(FORMULAS[self.formula](self.each.sum(0, np.float64)))
+
+
+def scores(statistics: Mapping[str, np.ndarray | Sums]) -> dict[str, float]:
+    """The score of all rows by each."""
+    return {name: Sums.of(figures).score for name, figures in statistics.items()}
+
+
+def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """0 where there is nothing."""
+    return np.divide(over, under, out=np.zeros(np.shape(over)), where=under != 0)
+
+
+def _macro_f1(totals: np.ndarray) -> np.ndarray:
+    """Of (..., 3N) sums: of each class how often it is predicted rightly, is predicted, is the truth."""
+    hits, guesses, truths = np.moveaxis(totals.reshape(*totals.shape[:-1], 3, -1), -2, 0)
+    return _ratio(_ratio(2 * hits, guesses + truths).sum(-1), (guesses + truths > 0).sum(-1))
+
+
+FORMULAS = {  # (..., K) sums -> (...) scores
+    "ratio": lambda totals: _ratio(totals[..., 0], totals[..., 1]),
+    "exp_ratio": lambda totals: np.exp(_ratio(totals[..., 0], totals[..., 1])),
+    "macro_f1": _macro_f1,
+    # right, predicted and gold spans
+    "f1": lambda totals: _ratio(2 * totals[..., 0], totals[..., 1] + totals[..., 2]),
+    "precision": lambda totals: _ratio(totals[..., 0], totals[..., 1]),
+    "recall": lambda totals: _ratio(totals[..., 0], totals[..., 2]),
+}
 
 
 def accuracy(predicted: np.ndarray, gold: np.ndarray) -> float:
@@ -20,18 +76,51 @@ def macro_f1(predicted: np.ndarray, gold: np.ndarray) -> float:
     return float(f1_score(gold, predicted, average="macro", zero_division=0.0))
 
 
-def span_scores(predicted: list[list[str]], gold: list[list[str]], strict: bool) -> dict[str, float]:
-    """f1, precision and recall over the spans of all rows, micro-averaged, by seqeval; 0 where there is no span at all.
+def class_sums(predicted: np.ndarray, gold: np.ndarray, classes: int) -> Sums:
+    """`macro_f1` by rows; int (R,) each, below `classes`."""
+    guesses_RN, truths_RN = (side[:, None] == np.arange(classes) for side in (predicted, gold))
+    return Sums(np.concatenate([guesses_RN & truths_RN, guesses_RN, truths_RN], 1).astype(np.int8), "macro_f1")
+
+
+def span_counts(predicted: list[list[str]], gold: list[list[str]], strict: bool) -> np.ndarray:
+    """int64 (R, 3): right, predicted and gold spans of each row, found by seqeval."""
+    from seqeval.metrics.sequence_labeling import get_entities
+    from seqeval.scheme import IOB2, Entities
+
+    def spans(tags: list[str]) -> set[tuple]:
+        if strict:
+            return {entity.to_tuple()[1:] for entity in Entities([tags], IOB2).entities[0]}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is not IOB2
+            return set(get_entities(tags))
+
+    sides = [(spans(guess), spans(truth)) for guess, truth in zip(predicted, gold, strict=True)]
+    counts = [(len(guess & truth), len(guess), len(truth)) for guess, truth in sides]
+    return np.array(counts, np.int64).reshape(-1, 3)
+
+
+def span_sums(predicted: list[list[str]], gold: list[list[str]], strict: bool) -> dict[str, Sums]:
+    """f1, precision and recall over the spans of all rows, micro-averaged; 0 where there is no span at all.
 
     strict: IOB2, where only B-X begins a span of X. Else as the shared task's conlleval, where an I-X after anything else begins one, too.
     """
-    from seqeval.metrics import sequence_labeling, v1
-    from seqeval.scheme import IOB2
+    counts = span_counts(predicted, gold, strict)
+    return {name: Sums(counts, name) for name in ("f1", "precision", "recall")}
 
-    count = sequence_labeling.precision_recall_fscore_support
-    if strict:
-        count = partial(v1.precision_recall_fscore_support, scheme=IOB2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a tag set has no span is what the zero says
-        precision, recall, f1, _ = count(gold, predicted, average="micro", zero_division=0)
-    return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
+
+def reciprocal_rank(hits_NT: np.ndarray) -> np.ndarray:
+    """(N,): of each query 1 / rank of the first hit, 0 without one (trec_eval's recip_rank). hits_NT: whether the t-th found is relevant."""
+    return hits_NT.any(1) / (hits_NT.argmax(1) + 1) if hits_NT.shape[1] else np.zeros(len(hits_NT))
+
+
+def ndcg(hits_NT: np.ndarray, relevant_N: np.ndarray, cut: int) -> np.ndarray:
+    """(N,): normalised discounted gain of the first `cut`, each relevant one worth 1 (trec_eval's ndcg_cut; Jarvelin and Kekalainen 2002). relevant_N: how many there are."""
+    discounts_C = 1 / np.log2(np.arange(2, cut + 2))
+    ideal_N = np.array([0.0, *discounts_C.cumsum()])[np.minimum(relevant_N, cut)]
+    hits_NC = hits_NT[:, :cut]
+    return (hits_NC * discounts_C[: hits_NC.shape[1]]).sum(1) / ideal_N
+
+
+def recall(hits_NT: np.ndarray, relevant_N: np.ndarray, cut: int) -> np.ndarray:
+    """(N,): share of the relevant ones that are among the first `cut` (trec_eval's recall)."""
+    return hits_NT[:, :cut].sum(1) / relevant_N

@@ -27,7 +27,7 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary."""
+        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary, recommendation."""
 
     def languages(self, view: str) -> list[str]:
         """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""
@@ -91,7 +91,7 @@ class Gold:
 
     labels: int64 (R,), the number of each row's label in names["label"]; None where the task has no such set.
     names: the closed sets of the task, as the model knows them. notes: what the objective noted of each row; names as numbers in their set.
-    size: R. read: the rows of the data set anew, of which the first R are meant.
+    size: R. read: the rows of the data set anew, of which the first R are meant. language: of the data set's own spelling.
     """
 
     labels: np.ndarray | None
@@ -99,6 +99,7 @@ class Gold:
     notes: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     size: int = 0
     read: Callable[[], Iterator[dict]] = lambda: iter(())
+    language: str = ""
 
     @cached_property
     def rows(self) -> list[dict]:
@@ -152,6 +153,12 @@ class Objective(Protocol):
     whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand
     in it (`xlt.data.subwords.Encoding`). `annotation`: a string that changes with what annotate returns; it must be there if annotate is.
     `closed`: the notes, or "label", whose names are a closed set that the model learns from its training data: ("label",) where it is missing.
+    `settle(outputs, golds)`: from {language: outputs} and {language: gold} of the dev data when the training ends, {field: value} of what they
+    decide about the objective as the model is scored with it later.
+    `statistics(outputs, gold)`: {metric: what each row adds to it}, so that scores get intervals: a figure a row (R,) where the score is their mean,
+    else `xlt.metrics.Sums`. A score that is no function of sums over rows is left out. With it, `score` may be `metrics.scores(self.statistics(...))`.
+    `fits`, `fitted(dev, languages)`: if `fits` is true, what scores each language is made of dev data first; {language: (objective, facts)} from
+    {language: (outputs, gold)}. `scores_any`: though its view is a task's, it needs no parameters of its own, so any encoder can be scored.
     `records(outputs, gold)`: of each row a dict for predictions/*.jsonl, whose id and language the stage adds.
 
     `texts` and `annotate` may raise BadRow with what is wrong with a row and its remedy; its file and line are added.
@@ -204,6 +211,11 @@ def closed(objective: Objective) -> tuple[str, ...]:
 def solves(objective: Any) -> bool:
     """Whether it is a closed form, which no loop trains."""
     return getattr(objective, "kind", None) == "solver"
+
+
+def only_scores(objective: Any) -> bool:
+    """Whether it scores models and has nothing to teach them."""
+    return getattr(objective, "kind", None) == "scorer"
 
 
 def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:

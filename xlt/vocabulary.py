@@ -154,8 +154,23 @@ class Vocabulary:
         first or second (side 0 or 1) of its pair."""
         if self.languages is None:
             return {}
-        spoken = codes if side is None else [registry.pair(code)[side] for code in codes]
-        return {"language_ids": torch.from_numpy(self.language_ids(spoken))}
+        return {"language_ids": torch.from_numpy(self.language_ids([self.spoken(code, side) for code in codes]))}
+
+    @staticmethod
+    def spoken(code: str, side: int | None) -> str:
+        """The language of one side (0 or 1) of a pair; of a language by itself, or without side, as it is."""
+        return code if side is None or not _is_pair(code) else registry.pair(code)[side]
+
+    def second_text(self, first_B: np.ndarray, lengths_B: np.ndarray, width: int) -> dict[str, torch.Tensor]:
+        """token_type_ids and segment_ids of pairs whose second text begins at `first_B`, as far as the tokenizer or the model tells the texts apart."""
+        if not (self.pair_types or self.segments):
+            return {}
+        places = np.arange(width)
+        types_BL = torch.from_numpy(((places >= first_B[:, None]) & (places < lengths_B[:, None])).astype(np.int64))
+        names = [
+            name for name, wanted in (("token_type_ids", self.pair_types), ("segment_ids", self.segments)) if wanted
+        ]
+        return dict.fromkeys(names, types_BL)
 
     def is_special(self, ids: np.ndarray) -> np.ndarray:
         """bool of the same shape."""

@@ -26,12 +26,13 @@ def test_both_directions_are_the_formula(k):
     x, y = sentences()
     forward, backward = naive(x, y, k)
     assert 0.2 < forward < 0.9 and forward != backward
-    scores = retrieval_accuracy(x, y, k)
+    how = ("cosine",) if k is None else ("ratio", k)
+    scores = retrieval_accuracy(x, y, *how)
     assert scores == pytest.approx(
         {"accuracy": (forward + backward) / 2, "accuracy_forward": forward, "accuracy_backward": backward}
     )
     assert all(type(value) is float for value in scores.values())
-    turned = retrieval_accuracy(y, x, k)
+    turned = retrieval_accuracy(y, x, *how)
     assert (turned["accuracy_forward"], turned["accuracy_backward"]) == (
         scores["accuracy_backward"],
         scores["accuracy_forward"],
@@ -40,7 +41,7 @@ def test_both_directions_are_the_formula(k):
 
 def test_the_margin_does_better_than_cosine_among_hubs():
     x, y = sentences()
-    assert retrieval_accuracy(x, y, 4)["accuracy"] > retrieval_accuracy(x, y)["accuracy"]
+    assert retrieval_accuracy(x, y, "ratio", 4)["accuracy"] > retrieval_accuracy(x, y)["accuracy"]
 
 
 def test_length_does_not_count_and_of_equals_the_first_wins():

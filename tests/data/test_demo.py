@@ -14,6 +14,7 @@ import yaml
 from xlt.config.build import build_node
 from xlt.data.demo import Demo, Task, tag
 from xlt.data.world import generate as world
+from xlt.data.world import shops
 from xlt.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def test_sentences_that_were_read(code, frame, filling, said):
 
 def test_sizes_are_those_of_the_yaml():
     data = demo()
-    for view in data.views():
+    for view in (*data.views()[:-2], "recommendation"):  # retrieval has no size of its own
         for language in data.languages(view):
             for split in data.splits(view, language):
                 rows = list(data.rows(view, language, split))
@@ -232,7 +233,7 @@ def test_sizes_that_cannot_be(changes, sentence):
 def test_views_languages_and_splits_that_are_not_there():
     data = demo()
     for call, sentence in (
-        (lambda: data.languages("retrieval"), "no view retrieval"),
+        (lambda: data.languages("speech"), "no view speech"),
         (lambda: data.splits("text", "fi"), "dataset demo has no fi"),
         (lambda: data.rows("text", "en", "test"), "no test split; it has train, dev"),
     ):
@@ -250,3 +251,39 @@ def test_rows_are_those_that_the_house_knows():
         check = projector(View(view), columns, None, 1000)
         for row in data.rows(view, data.languages(view)[0], "train"):
             assert check(json.loads(json.dumps(row)))
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_shops_sell_a_market_of_their_own_and_customers_take_what_they_like(code):
+    """What is next has a word in common with most of what was taken, and every item of the market is to be chosen among."""
+    data, items = demo(), set(shops.catalogue(code))
+    assert len(items) == 96 and not any(re.search("[\ue000-\ue003]|  ", item) for item in items)
+    rows = list(data.rows("recommendation", code, "test"))
+    assert {row["next"] for row in rows} | {text for row in rows for text in row["candidates"]} == items
+    for row in rows:
+        assert set(row["history"]) <= items and row["next"] not in row["history"] and 3 <= len(row["history"]) <= 5
+        words = row["next"].split(" + ")
+        assert max(sum(word in item.split(" + ") for item in row["history"]) for word in words) >= 3
+    assert len({(tuple(row["history"]), row["next"]) for row in rows}) > 100
+
+
+def test_markets_differ():
+    sold = {
+        code: tuple(word for kinds in shops.DEPARTMENTS for kind in kinds for word in sorted(shops._sold(code, kind)))
+        for code in LANGUAGES
+    }
+    assert len(set(sold.values())) == len(LANGUAGES)
+
+
+def test_questions_find_the_texts_that_answer_them_in_another_language():
+    data = demo()
+    assert data.languages("retrieval") == sorted([*LANGUAGES, *(f"en-{code}" for code in LANGUAGES if code != "en")])
+    texts = {row["context"] for row in data.rows("qa", "sw", "test")}
+    asked = {row["question"]: row["context"] for row in data.rows("qa", "en", "test")}
+    rows, own = (list(data.rows("retrieval", language, "test")) for language in ("en-sw", "en"))
+    assert len(rows) > 80 and max(len(row["positives"]) for row in rows) < 8
+    assert all(set(row["positives"]) <= texts and row["query"] in asked for row in rows)
+    assert [(row["query"], len(row["positives"])) for row in rows] == [
+        (row["query"], len(row["positives"])) for row in own
+    ]
+    assert all(asked[row["query"]] in row["positives"] for row in own)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from xlt.errors import DataError
-from xlt.reporting.tables import collect, csv_table, find, markdown
+from xlt.reporting.tables import collect, csv_table, find, markdown, screen_tables
 from xlt.stages.report import main
 
 
@@ -51,8 +51,34 @@ def test_csv_is_unrounded(runs):
 
 def test_the_command_writes_both(runs, capsys):
     assert main([str(runs), "--out", str(runs / "table")]) == 0
-    assert (runs / "table.md").read_text() in capsys.readouterr().out
-    assert (runs / "table.csv").exists()
+    printed = capsys.readouterr().out
+    assert (runs / "table.md").read_text() == markdown(*collect(find([runs]), None, None))
+    assert (runs / "table.csv").exists() and f"written: {runs / 'table.md'}" in printed
+    assert printed.startswith(
+        "sib200, accuracy in percent\n"
+        "                    world  random\n"
+        "  seeds                 2       1\n"
+        "  source mean   85.0 ±7.1    40.0\n"
+    )
+
+
+def test_a_screen_holds_as_many_runs_beside_each_other_as_fit(tmp_path):
+    for i in range(9):
+        write(tmp_path / str(i), f"a run with a long name {i}", 1, {"en": 0.9, "de": i / 10})
+    lines = collect(find([tmp_path]), None, None)[2]
+    tables = screen_tables(lines, "accuracy", 100)
+    assert [name for head, _ in tables for name in head[1:]] == [line.name for line in lines]
+    assert len(tables) == 3 and max(len("".join(head)) + 3 * len(head) + 1 for head, _ in tables) <= 100
+    assert [row[1] for row in tables[0][1]] == ["1", "90.0", "0.0", "90.0", "0.0", "90.0"]
+
+
+def test_the_metric_is_the_one_the_run_is_about(tmp_path):
+    results = {"ner": {"accuracy": {"en": 0.9}, "f1": {"en": 0.5}}}
+    for name, more in (("old", {}), ("new", {"metric": "f1"})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"run": name, "seed": 1, "results": results} | more))
+    assert collect(find([tmp_path / "old"]), None, None)[1] == "accuracy"
+    assert collect(find([tmp_path / "new"]), None, None)[1] == "f1"
 
 
 def test_errors_name_the_path(tmp_path, runs):

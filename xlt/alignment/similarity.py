@@ -24,6 +24,14 @@ def ranking_losses(x_PD: torch.Tensor, y_PD: torch.Tensor, temperature: float, m
     ) / 2
 
 
+def ranking_losses_of(scores_BU: torch.Tensor, row_P: torch.Tensor, right_P: torch.Tensor) -> torch.Tensor:
+    """losses_P: -log softmax of score [row_P, right_P] among those of its row, without the row's other right ones: they are no negatives of each other."""
+    other_BU = torch.zeros_like(scores_BU, dtype=torch.bool)
+    other_BU[row_P, right_P] = True
+    other_PU = other_BU[row_P].scatter(1, right_P[:, None], False)
+    return F.cross_entropy(scores_BU[row_P].masked_fill(other_PU, -torch.inf), right_P, reduction="none")
+
+
 def squared_distances(x_PD: torch.Tensor, y_PD: torch.Tensor) -> torch.Tensor:
     """losses_P: the mean of (x_i - y_i)^2 over the width."""
     return (x_PD - y_PD).square().mean(-1)

@@ -15,10 +15,11 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xlt.config import messages, rules, schema
+from xlt.config import messages, paths, rules, schema
 from xlt.errors import ConfigError, XltError, suggest
 
 CLOSED = {
@@ -27,8 +28,10 @@ CLOSED = {
     "train": schema.Train,
     "hardware": schema.Hardware,
     "tracking": schema.Tracking,
+    "scores": schema.Scores,
 }
-OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective")
+OPTIONAL = ("scores",)  # closed groups that some stages have
+OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective", "few_shot", "translations", "leakage")
 _trusted: set[str] = {"xlt"}
 
 
@@ -43,11 +46,17 @@ class StageRun:
     train: schema.Train
     hardware: schema.Hardware
     tracking: schema.Tracking
+    scores: schema.Scores | None
     dataset: Any
     cleaning: Any
     tokenizer: Any
     model: Any
     objective: Any
+    export: str | None
+    few_shot: Any
+    translations: Any
+    leakage: Any
+    selection: str | None
     resolved: dict
 
 
@@ -69,7 +78,8 @@ def build_stage(cfg: DictConfig) -> StageRun:
     problems: list[str] = []
     unknown = [key for key in cfg if key not in {f.name for f in dataclasses.fields(schema.StageConfig)}]
     problems += [
-        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'stage'])}" for key in unknown
+        f"{key}: there is no such group or key; {suggest(key, [*CLOSED, *OPEN, 'seed', 'selection', 'stage'])}"
+        for key in unknown
     ]
     problems += _missing(OmegaConf.to_container(cfg))
     try:
@@ -81,9 +91,11 @@ def build_stage(cfg: DictConfig) -> StageRun:
     built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
     if not problems:
         problems += rules.check(**closed) + rules.fits(resolved["stage"], **built)
+        problems += rules.selection(resolved["selection"]) + rules.layout(resolved["stage"], resolved["export"])
     if problems:
         raise ConfigError(problems)
-    return StageRun(stage=resolved["stage"], seed=resolved["seed"], resolved=resolved, **closed, **built)
+    plain = {name: resolved[name] for name in ("stage", "seed", "selection", "export")}
+    return StageRun(**plain, resolved=resolved, **closed, **built)
 
 
 def build_node(node: dict | None, path: str) -> Any:
@@ -188,7 +200,20 @@ def _target(name: str, path: str) -> type:
     return cls
 
 
+def closed_preset(group: str, name: str) -> Any:
+    """A choice of a closed group by itself, as conf/ has it."""
+    problems: list[str] = []
+    values = yaml.safe_load((paths.conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    preset = _closed(group, CLOSED[group], values, problems)
+    if problems:
+        raise ConfigError(problems)
+    return preset
+
+
 def _closed(name: str, cls: type, values: dict | None, problems: list[str]) -> Any:
+    """None where the stage has none of the group."""
+    if values is None and name in OPTIONAL:
+        return None
     known = [f.name for f in dataclasses.fields(cls)]
     values = values or {}
     problems += [f"{name}.{key}: there is no such key; {suggest(key, known)}" for key in values if key not in known]

@@ -6,7 +6,8 @@ from typing import Any
 
 from xlt import languages as registry
 from xlt.config import schema
-from xlt.errors import ConfigError
+from xlt.errors import ConfigError, suggest
+from xlt.evaluation.exports import LAYOUTS
 from xlt.schedules import Piecewise, is_weight
 
 _POSITIVE = (
@@ -31,6 +32,7 @@ def check(
     train: schema.Train,
     hardware: schema.Hardware,
     tracking: schema.Tracking,
+    scores: schema.Scores | None,
 ) -> list[str]:
     """All broken rules on values."""
     problems = [
@@ -52,6 +54,8 @@ def check(
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
+    if train.candidates is not None and train.candidates < 0:
+        problems.append(f"train.candidates: {train.candidates} is below 0; give 0 for none, or null for all")
     for name in ("threads", "micro_batch_size", "group_tokens"):
         if getattr(hardware, name) is not None and getattr(hardware, name) <= 0:
             problems.append(f"hardware.{name}: {getattr(hardware, name)} is not above 0; null lets xlt choose")
@@ -63,7 +67,22 @@ def check(
         problems.append(
             f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere"
         )
-    return problems + _language_codes(languages)
+    return problems + _language_codes(languages) + (resampling(scores) if scores is not None else [])
+
+
+def resampling(scores: schema.Scores) -> list[str]:
+    """Broken rules on how scores are resampled."""
+    problems = []
+    if scores.draws < 0:
+        problems.append(f"scores.draws: {scores.draws} is below 0; 0 leaves the intervals out")
+    if scores.seed < 0:
+        problems.append(f"scores.seed: {scores.seed} is below 0; give 0 or more")
+    if not 0 < scores.level < 1:
+        problems.append(f"scores.level: {scores.level} is not between 0 and 1; 0.95 is usual")
+    bounds = scores.share_bounds
+    if bounds != sorted(set(bounds)) or not all(0 < bound < 1 for bound in bounds):
+        problems.append(f"scores.share_bounds: {bounds} must be shares between 0 and 1, each above the one before it")
+    return problems
 
 
 def _who_is_drawn(train: schema.Train) -> list[str]:
@@ -104,11 +123,36 @@ def _weights(train: schema.Train) -> list[str]:
 VIEWS = {
     "pretrain": ("text", "parallel"),
     "align": ("parallel", "dictionary", "text"),
-    "finetune": ("classification", "tagging", "qa", "retrieval"),
+    "finetune": ("classification", "tagging", "qa", "retrieval", "recommendation"),
+    "matrix": ("classification", "tagging", "qa", "retrieval", "recommendation"),
 }  # what an objective may read to be one of the stage
 
 
-def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, objective: Any) -> list[str]:
+PROTOCOLS = {
+    "few_shot": ("finetune", "zero-shot-eval"),
+    "translations": ("finetune", "zero-shot-eval"),
+    "leakage": ("zero-shot-eval", "matrix"),
+}  # who reads which of the groups that say how labels get from one language to another
+SELECTIONS = ("source-dev", "oracle", "average", "all")  # all: the three of them, side by side
+
+
+def selection(rule: str | None) -> list[str]:
+    """A sentence for a rule that there is not; None: the stage selects nothing."""
+    known = rule is None or rule in SELECTIONS
+    return [] if known else [f"selection: {rule} is no rule of selection; {suggest(rule, SELECTIONS)}"]
+
+
+def fits(
+    stage: str,
+    dataset: Any,
+    cleaning: Any,
+    tokenizer: Any,
+    model: Any,
+    objective: Any,
+    few_shot: Any,
+    translations: Any,
+    leakage: Any,
+) -> list[str]:
     """Choices that are right in themselves but not for this stage."""
     problems = []
     learns = hasattr(tokenizer, "vocab_size")
@@ -124,6 +168,9 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
         problems.append(f"model: xlt {stage} needs one; choose one with model=NAME (xlt ls model)")
     if dataset is None:
         problems.append(f"dataset: xlt {stage} needs one; choose one with dataset=NAME (xlt ls dataset)")
+    for key, chosen in (("few_shot", few_shot), ("translations", translations), ("leakage", leakage)):
+        if chosen is not None and stage not in PROTOCOLS[key]:
+            problems.append(f"{key}: xlt {stage} would not read it; it is for xlt {' and xlt '.join(PROTOCOLS[key])}")
     if stage in VIEWS and objective is None:
         problems.append(
             f"objective: none is chosen, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective"
@@ -146,13 +193,28 @@ def fits(stage: str, dataset: Any, cleaning: Any, tokenizer: Any, model: Any, ob
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    from xlt.types import solves  # numpy comes with it, which --cfg job does not need
+    from xlt.types import only_scores, solves  # numpy comes with it, which --cfg job does not need
 
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
         )
+    if stage in VIEWS:
+        problems += [
+            f"{path}: {type(one).__name__} scores a model and trains nothing; use it with xlt zero-shot-eval, and train with objective=contrastive"
+            for path, one in each
+            if only_scores(one)
+        ]
     return problems
+
+
+def layout(stage: str, export: str | None) -> list[str]:
+    """That predictions are written at all, and the layout is known."""
+    if export is None:
+        return []
+    if stage != "zero-shot-eval":
+        return [f"export: xlt {stage} writes no predictions; give it to xlt zero-shot-eval"]
+    return [] if export in LAYOUTS else [f"export: there is no layout {export}; {suggest(export, LAYOUTS)}"]
 
 
 def _each(objective: Any) -> list[tuple[str, Any]]:

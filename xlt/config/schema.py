@@ -56,10 +56,10 @@ class Run:
 
 @dataclass
 class Languages:
-    """Who takes part. null means: all that the data set has (for target: all but the source)."""
+    """Who takes part. null means: all that the data set has (for source: joint fine-tuning; for target: all but the source)."""
 
     train: list[str] | None = MISSING  # tokenize, pretrain, align: languages, or pairs such as en-de
-    source: list[str] = MISSING  # finetune: labelled languages; their dev sets choose the checkpoint
+    source: list[str] | None = MISSING  # finetune: labelled languages; their dev sets choose the checkpoint
     target: list[str] | None = MISSING  # zero-shot-eval: languages to score beside the source
 
 
@@ -91,6 +91,9 @@ class Train:
     save_every: int = MISSING  # updates between two checkpoints; 0: only at the end
     log_every: int = MISSING  # updates between two lines of metrics.jsonl
     keep: int = MISSING  # checkpoints kept, the chosen one beside
+    candidates: int | None = (
+        MISSING  # validations whose weights stay for xlt zero-shot-eval to select among: the last ones; null: all
+    )
     eval_rows: int | None = MISSING  # rows per language in a validation; null: all
 
 
@@ -121,6 +124,16 @@ class Tracking:
 
 
 @dataclass
+class Scores:
+    """What is told of scores beside the scores."""
+
+    draws: int = MISSING  # resamples of the test rows, of which intervals are made; 0: none
+    seed: int = MISSING  # of the draws
+    level: float = MISSING  # of the intervals
+    share_bounds: list[float] = MISSING  # between which languages are averaged by their share of the pretraining data
+
+
+@dataclass
 class StageConfig:
     """What every stage's config holds."""
 
@@ -131,8 +144,14 @@ class StageConfig:
     train: Train = field(default_factory=Train)
     hardware: Hardware = field(default_factory=Hardware)
     tracking: Tracking = field(default_factory=Tracking)
+    scores: Scores | None = None  # zero-shot-eval
     dataset: Any = MISSING
     cleaning: Any = None  # stages that read text: tokenize, pretrain
     tokenizer: Any = MISSING
     model: Any = MISSING
     objective: Any = MISSING
+    export: str | None = None  # zero-shot-eval: predictions in that layout, too (see `xlt.evaluation.exports`)
+    few_shot: Any = None  # finetune; in zero-shot-eval it names the runs of a sweep
+    translations: Any = None  # finetune, zero-shot-eval: the data set that holds them
+    selection: str | None = None  # zero-shot-eval, matrix: source-dev, oracle, average, or all of them
+    leakage: Any = None  # zero-shot-eval, matrix

@@ -16,13 +16,25 @@ from enum import Enum
 import numpy as np
 
 from xlt import files, noise
+from xlt.data.markets import with_catalogue
 from xlt.data.rows import View
 from xlt.data.sources import PAIRED, unknown_language
 from xlt.data.world import generate as world
+from xlt.data.world import shops
 from xlt.errors import ConfigError, DataError
 
-VIEWS = (View.classification, View.text, View.parallel, View.tagging, View.qa, View.dictionary)
+VIEWS = (
+    View.classification,
+    View.text,
+    View.parallel,
+    View.tagging,
+    View.qa,
+    View.dictionary,
+    View.retrieval,
+    View.recommendation,
+)
 SHARES = world.SHARES | world.STORY_SHARES | world.WORD_SHARES
+SIZED = (*SHARES, *shops.SPLITS)  # all splits there are; retrieval has those of qa
 TOKENS = re.compile("[\ue000-\ue003]|[\\w\u064b-\u0652]+['’]?|[^\\w\\s]")  # Arabic vowel signs are no \w
 CHARACTERS = re.compile("[\ue000-\ue003]|\\S")
 UNSPACED = ("zh",)
@@ -55,17 +67,17 @@ class Demo:
             for code in world.languages()
             if code not in self.text_sizes
         ]
-        for view, split in SHARES:
+        for view, split in SIZED:
             if (view, split) != ("text", "train") and view != "dictionary" and split not in self.sizes.get(view, {}):
                 problems.append(f"dataset.sizes.{view}.{split}: has no value; give the number of rows")
-        known = {view: {s for v, s in SHARES if v == view} for view, _ in SHARES if view != "dictionary"}
+        known = {view: {s for v, s in SIZED if v == view} for view, _ in SIZED if view != "dictionary"}
         for view, splits in self.sizes.items():
             for split in splits:
                 if split not in known.get(view, ()):
                     problems.append(f"dataset.sizes.{view}.{split}: there is no such split; there are {_listed(known)}")
         if problems:
             raise ConfigError(problems)
-        for view, split in SHARES:
+        for view, split in SIZED:
             counts = [self.text_sizes[c] for c in self.text_sizes] if (view, split) == ("text", "train") else []
             for wanted in counts or ([] if view == "dictionary" else [self.sizes[view][split]]):
                 if not 0 < wanted <= (most := self._most(view, split)):
@@ -83,17 +95,18 @@ class Demo:
         return sorted(self._groups())
 
     def languages(self, view: str) -> list[str]:
-        """Sorted codes; pairs `en-X` where the view is parallel or dictionary."""
+        """Sorted codes; pairs `en-X` where the view is parallel or dictionary; in retrieval both, for questions in English and texts in X."""
         self._check_view(view)
-        if view not in PAIRED:
-            return list(world.languages())
-        return [f"{world.PIVOT}-{code}" for code in world.languages() if code != world.PIVOT]
+        pairs = [f"{world.PIVOT}-{code}" for code in world.languages() if code != world.PIVOT]
+        if view == View.retrieval:
+            return sorted([*world.languages(), *pairs])
+        return pairs if view in PAIRED else list(world.languages())
 
     def splits(self, view: str, language: str) -> list[str]:
         """The same for every language."""
         if language not in self.languages(view):
             raise unknown_language("language", self.name, language, self.languages(view))
-        return [split for v, split in SHARES if v == view]
+        return [split for v, split in SIZED if v == (View.qa if view == View.retrieval else view)]
 
     def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
         """Made anew at each call."""
@@ -106,9 +119,10 @@ class Demo:
 
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """SHA-256 over the world's files and the settings that decide these rows."""
-        codes = language.split("-") if view in PAIRED else [language]
+        codes = language.split("-")
         digests = [files.sha256(world.ROOT / f"{name}.yaml") for name in ("meaning", *codes)]
-        size = self.text_sizes[language] if (view, split) == ("text", "train") else self.sizes.get(view, {}).get(split)
+        sized = View.qa.value if view == View.retrieval else view
+        size = self.text_sizes[language] if (view, split) == ("text", "train") else self.sizes.get(sized, {}).get(split)
         rules = [world.VERSION, self.task.value if view == View.classification else None, size]
         return hashlib.sha256(json.dumps([digests, rules, view, language, split]).encode()).hexdigest()
 
@@ -139,18 +153,39 @@ class Demo:
             tokens, tags = tag(_marked(language, item), language in UNSPACED)
             yield {"id": f"{split}-{number}", "tokens": tokens, "tags": tags}
 
+    def _retrieval(self, language: str, split: str) -> Iterator[dict]:
+        """Each question of qa that names something, once, with all texts of its language or the pair's second that answer it."""
+        asking, *telling = language.split("-")
+        both = self._qa(asking, split), self._qa((telling or [asking])[0], split)
+        texts: dict[str, list[str]] = {}
+        for (story, chosen, asked), question, told in zip(self._asked(split), *both, strict=True):
+            if any(slot for slot, _ in world.say(world.PIVOT, (story, asked), world.meaning().stories[story], chosen)):
+                texts.setdefault(question["question"], []).append(told["context"])
+        for number, (question, contexts) in enumerate(texts.items()):
+            yield {"id": f"{split}-{number}", "query": question, "positives": list(dict.fromkeys(contexts))}
+
+    def _recommendation(self, language: str, split: str) -> Iterator[dict]:
+        items, users = shops.catalogue(language), []
+        for number in range(self._size(View.recommendation, split)):
+            taken, following = shops.customer(language, split, number)
+            users.append({"id": f"{split}-{number}", "history": [items[i] for i in taken], "next": items[following]})
+        return iter(users if split == "train" else with_catalogue(users, list(items)))
+
     def _qa(self, language: str, split: str) -> Iterator[dict]:
-        stories = world.meaning().stories
-        for number, (story, filling) in enumerate(_spread(list(stories), "qa", split, self._size(View.qa, split))):
-            slots = stories[story]
-            chosen = world.fill(slots, filling)
-            asked = world.meaning().ask[story][number % len(world.meaning().ask[story])]
+        for number, (story, chosen, asked) in enumerate(self._asked(split)):
+            slots = world.meaning().stories[story]
             said = [(slot, world.plain(text)) for slot, text in world.say(language, (story, "text"), slots, chosen)]
             at = next(i for i, (slot, _) in enumerate(said) if slot == asked)
             context, start = "".join(text for _, text in said), sum(len(text) for _, text in said[:at])
             answer = {"text": [said[at][1]], "answer_start": [start]}
             question = world.plain(world.sentence(language, (story, asked), slots, chosen))
             yield {"id": f"{split}-{number}", "question": question, "context": context, "answers": answer}
+
+    def _asked(self, split: str) -> Iterator[tuple[str, dict[str, str], str]]:
+        """(story, the concept of each slot, the slot asked for)."""
+        stories, ask = world.meaning().stories, world.meaning().ask
+        for number, (story, filling) in enumerate(_spread(list(stories), "qa", split, self._size(View.qa, split))):
+            yield story, world.fill(stories[story], filling), ask[story][number % len(ask[story])]
 
     def _dictionary(self, pair: str, split: str) -> Iterator[dict]:
         source, target = (world.language(code).forms for code in pair.split("-"))
@@ -172,6 +207,8 @@ class Demo:
         return self.sizes[view.value][split]
 
     def _most(self, view: str, split: str) -> int:
+        if view == View.recommendation:
+            return shops.MOST
         if view == View.classification:
             groups = self._groups().values()
             return len(groups) * min(_count(frames, view, split) for frames in groups)

@@ -73,7 +73,7 @@ class Table:
             for name, note in self.notes.items()
         }
         labels = numbers["label"][self.label_of] if "label" in names else None
-        return Gold(labels, names, notes, len(self), self.read)
+        return Gold(labels, names, notes, len(self), self.read, self.language)
 
     def _numbers(self, name: str, known: list[str]) -> np.ndarray:
         """Of each name in the table, its number in `known`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from xlt.errors import DataError
 
 
 class Hub:
-    """One table per config and split; the config names the language."""
+    """One table per config and split; the config names the language. `CONFIG[COLUMN=PATTERN]`: the rows whose COLUMN is like PATTERN, in any case of
+    letters, where a table holds several languages.
+    """
 
     def __init__(self, name: str, config: str | None, codes: list[str] | None, streaming: bool):
-        self.name, self.config, self.codes, self.streaming = name, config, codes, streaming
+        self.name, self.codes, self.streaming = name, codes, streaming
+        parts = re.fullmatch(r"(.*?)(?:\[([^=\]]+)=([^\]]+)\])?", config or "")
+        self.config, self.column, self.like = parts[1] or None, parts[2], parts[3]
         self._splits: set[str] | None = None
         self._listed: dict[str, str] = {}  # language or pair -> its config's name, once the hub was asked
 
@@ -61,6 +66,7 @@ class Hub:
     def stream(self, language: str, split: str, at: dict) -> tuple[Iterator[tuple[str, dict]], Callable[[], dict]]:
         """The same from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning."""
         table, place, done = self._load(language, split), self._place(self._config(language)), at.get("rows", 0)
+        wanted = patterns.fill(self.like, language).lower() if self.like else None
         if at:
             table.load_state_dict(at["state"])
 
@@ -69,6 +75,8 @@ class Hub:
             name = _label_names(table.features)
             for row in table:
                 done += 1
+                if wanted and not fnmatchcase(str(self._value(row, place)).lower(), wanted):
+                    continue
                 named = {column: None if row[column] is None else of(row[column]) for column, of in name.items()}
                 yield f"{place} {split} row {done}", row | named
 
@@ -88,6 +96,14 @@ class Hub:
             for files in found
             for file, about in zip(files, files.origin_metadata, strict=True)
         ]
+
+    def _value(self, row: dict, place: str) -> Any:
+        """Of the column by which rows are chosen."""
+        if self.column not in row:
+            raise DataError(
+                f"dataset.hub_config: {place} has no column {self.column} (it has {', '.join(row)}); correct the name in [ ]"
+            )
+        return row[self.column]
 
     def _load(self, language: str, split: str):
         from datasets import load_dataset
@@ -112,9 +128,10 @@ class Hub:
 
     def _code(self, config: str) -> str | None:
         """The language whose config this is: fill() read backwards."""
+        parts = re.split(r"(\{\w+\})", self.config)
         regex = "".join(
-            f"(?P<{part[1:-1]}>.+)" if part.startswith("{") else re.escape(part)
-            for part in re.split(r"(\{\w+\})", self.config)
+            re.escape(part) if not i % 2 else f"(?P={part[1:-1]})" if part in parts[:i] else f"(?P<{part[1:-1]}>.+)"
+            for i, part in enumerate(parts)
         )
         if not (match := re.fullmatch(regex, config)):
             return None

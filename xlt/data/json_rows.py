@@ -1,4 +1,4 @@
-"""JSON lines and JSON lists to raw rows. Stricter than the json module: no NaN, no lone surrogates, only objects."""
+"""JSON lines, JSON lists and SQuAD's nested JSON to raw rows. Stricter than the json module: no NaN, no lone surrogates, only objects."""
 
 from __future__ import annotations
 
@@ -24,13 +24,20 @@ def jsonl(path: Path, max_line: int) -> Iterator[tuple[int, dict]]:
 
 
 def json_list(path: Path, max_line: int) -> Iterator[tuple[int, dict]]:
-    """A list of JSON objects, read whole; a file that does not begin with `[` is read as JSON lines."""
+    """A list of JSON objects, or a document in SQuAD's layout, read whole; a file that begins otherwise is read as JSON lines."""
     text = "\n".join(line for _, line in lines(path, sys.maxsize))
     at = _skip(text, 0)
-    if not text.startswith("[", at):
+    if text.startswith("[", at):
+        yield from _items(path, text, at, 1, last=True)
+    elif (articles := _articles(path, text, at)) is not None:
+        yield from _questions(path, text, articles)
+    else:
         yield from jsonl(path, max_line)
-        return
-    number, counted, at = 1, 0, _skip(text, at + 1)
+
+
+def _items(path: Path, text: str, at: int, number: int, last: bool) -> Iterator[tuple[int, dict]]:
+    """The objects of the list that begins at `at`, on line `number`, each with its line. last: nothing may follow the list."""
+    counted, at = at, _skip(text, at + 1)
     while not text.startswith("]", at):
         number, counted = number + text.count("\n", counted, at), at
         try:
@@ -46,8 +53,41 @@ def json_list(path: Path, max_line: int) -> Iterator[tuple[int, dict]]:
                 f"{path} line {number}: no comma and no ] after the object that begins here; repair the file (is it "
                 "cut off?)"
             )
-    if _skip(text, at + 1) != len(text):
+    if last and _skip(text, at + 1) != len(text):
         raise DataError(f"{path}: text after the list's closing ]; remove it, or write one object a line")
+
+
+def _articles(path: Path, text: str, at: int) -> list | None:
+    """The list `data` of the one object that the file is; None if it is not one object with such a list."""
+    try:
+        document, end = _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError) as error:
+        if _DATA.match(text, at):
+            raise _bad_json(path, 1, error, whole=True) from None
+        return None
+    whole = _skip(text, end) == len(text) and isinstance(document, dict)
+    return document["data"] if whole and isinstance(document.get("data"), list) else None
+
+
+def _questions(path: Path, text: str, articles: list) -> Iterator[tuple[int, dict]]:
+    """The questions of SQuAD's {"data": [{"title", "paragraphs": [{"context", "qas": [...]}]}]}, each with its context and title, and its line."""
+    places, number, counted = _QAS.finditer(text), 1, 0
+    for i, article in enumerate(articles):
+        paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
+        for j, paragraph in enumerate(paragraphs if isinstance(paragraphs, list) else [None]):
+            if not (isinstance(paragraph, dict) and isinstance(paragraph.get("qas"), list)):
+                what = "paragraphs" if not isinstance(paragraphs, list) else f"paragraphs[{j}].qas"
+                raise DataError(
+                    f"{path}: data[{i}].{what} is no list, and SQuAD's layout has one there; repair the file"
+                )
+            at = next(places).end() - 1
+            number, counted = number + text.count("\n", counted, at), at
+            try:
+                shared = _checked({"title": article.get("title"), "context": paragraph.get("context")}, "\\u" in text)
+            except ValueError as error:
+                raise _bad_json(path, number, error) from None
+            for line, question in _items(path, text, at, number, last=False):
+                yield line, shared | question
 
 
 def _refuse(constant: str) -> None:
@@ -55,6 +95,8 @@ def _refuse(constant: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DATA = re.compile(r'\{\s*("version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
+_QAS = re.compile(r'"qas"\s*:\s*\[')  # in a JSON string a quotation mark has a backslash before it, so this is a key
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 

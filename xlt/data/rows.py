@@ -22,6 +22,7 @@ class View(str, Enum):
     qa = "qa"
     retrieval = "retrieval"
     dictionary = "dictionary"
+    recommendation = "recommendation"
 
 
 REQUIRED = {
@@ -32,8 +33,15 @@ REQUIRED = {
     View.qa: ("id", "question", "context", "answers"),
     View.retrieval: ("query", "positives"),
     View.dictionary: ("word", "translation"),
+    View.recommendation: ("history", "next"),
 }
-OPTIONAL = {View.classification: ("text_pair",), View.tagging: ("label",)}
+OPTIONAL = {
+    View.text: ("doc",),
+    View.classification: ("text_pair",),
+    View.tagging: ("label",),
+    View.retrieval: ("candidates",),
+    View.recommendation: ("candidates",),
+}
 FIELDS = {
     view: ("id", *(name for name in names if name != "id"), *OPTIONAL.get(view, ())) for view, names in REQUIRED.items()
 }
@@ -110,6 +118,22 @@ def _texts(name: str, value: object, max_line: int) -> list[str]:
     return [_text(f"{name}[{i}]", item, max_line) for i, item in enumerate(value)]
 
 
+def _some_texts(name: str, value: object, max_line: int) -> list[str]:
+    """There may be none."""
+    return [] if value == [] else _texts(name, value, max_line)
+
+
+def _item(name: str, value: object, max_line: int) -> str | int:
+    """What names an item, or the item's text."""
+    return _text(name, value, max_line) if isinstance(value, str) else _id(name, value, max_line)
+
+
+def _items(name: str, value: object, max_line: int) -> list[str | int]:
+    if not isinstance(value, list) or not value:
+        raise BadRow(f"{name} is {_shown(value)} where a list of items is expected; correct or remove the row")
+    return [_item(f"{name}[{i}]", item, max_line) for i, item in enumerate(value)]
+
+
 def _tags(name: str, value: object, max_line: int) -> list[str]:
     if not isinstance(value, list):
         raise BadRow(f"{name} is {_shown(value)} where a list of names is expected; correct or remove the row")
@@ -151,4 +175,15 @@ def _named(row: dict) -> str:
     return f" (id {row['id']})" if "id" in row else ""
 
 
-_CHECKS = {"id": _id, "label": _label, "tokens": _texts, "tags": _tags, "positives": _texts, "answers": _answers}
+_CHECKS = {
+    "id": _id,
+    "doc": _id,
+    "label": _label,
+    "tokens": _texts,
+    "tags": _tags,
+    "positives": _texts,
+    "candidates": _some_texts,
+    "history": _items,
+    "next": _item,
+    "answers": _answers,
+}

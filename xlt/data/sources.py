@@ -58,7 +58,7 @@ class Files:
     hub: str | None  # name on the Hugging Face hub, taken if root is null
     hub_config: (
         str | None
-    )  # with the holes of `xlt.data.patterns.fill`: {lang}, {flores}, {name}, {source}, {target}, {target3}
+    )  # with the holes of `xlt.data.patterns.fill`: {lang}, {flores}, {name}, ...; CONFIG[COLUMN=PATTERN] takes those rows (see `xlt.data.hub`)
     max_line: int  # characters of a line or text; longer ones are refused
 
     def __post_init__(self) -> None:
@@ -160,6 +160,7 @@ class Files:
         else:
             digests = [_digest(path) for path in self._files(sides, split)]
         rules = [self.format.value, dict(self.columns), self.label_names, self.align_on, self.max_line]
+        rules += [self.hub_config] if "[" in (self.hub_config or "") else []  # it says which rows of the files are read
         return hashlib.sha256(json.dumps([digests, rules, view, language, split], sort_keys=True).encode()).hexdigest()
 
     @cached_property

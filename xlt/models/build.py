@@ -66,14 +66,17 @@ class TransferModel(nn.Module):
 
     def hidden(self, inputs: dict[str, torch.Tensor | None], layer: int | None = None) -> torch.Tensor:
         """hidden_BLD of the last layer, or of `layer` (0: embeddings)."""
-        inputs = self._accepted({k: v for k, v in inputs.items() if v is not None})
-        if self.inputs is not None:
-            inputs = self.inputs(self.backbone.get_input_embeddings(), inputs)
+        inputs = self._read(inputs)
         if self.fused and self.training and self._encodes and fused.readable(inputs):
             return fused.encode(self.reader, inputs, layer)
         if layer is None or layer == getattr(self.backbone.config, "num_hidden_layers", None):
             return self.reader(**inputs).last_hidden_state
         return self.reader(**inputs, output_hidden_states=True).hidden_states[layer]
+
+    def hidden_layers(self, inputs: dict[str, torch.Tensor | None]) -> list[torch.Tensor]:
+        """hidden_BLD of the embeddings and of every layer, each as `hidden` gives it, by one forward pass."""
+        found = self.reader(**self._read(inputs), output_hidden_states=True)
+        return [*found.hidden_states[:-1], found.last_hidden_state]
 
     @property
     def reader(self) -> nn.Module:
@@ -95,6 +98,11 @@ class TransferModel(nn.Module):
     def segments(self) -> bool:
         """Whether the model has embeddings of a row's segments (beside BERT's own token types)."""
         return self.inputs is not None and self.inputs.segment is not None
+
+    def _read(self, inputs: dict[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
+        """What the reader is called with: what is there of the inputs, embedded where the model has embeddings of its own."""
+        inputs = self._accepted({k: v for k, v in inputs.items() if v is not None})
+        return inputs if self.inputs is None else self.inputs(self.backbone.get_input_embeddings(), inputs)
 
     def _accepted(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What the reader takes. ConfigError for what would change nothing unnoticed; BERT's token types are dropped, as tokenizers do for others."""

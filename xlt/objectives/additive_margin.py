@@ -36,7 +36,7 @@ class AdditiveMargin:
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, loss = sentence_pairs.collate, sentence_pairs.loss
-    predict, score = sentence_pairs.predict, sentence_pairs.score
+    predict, score, statistics = sentence_pairs.predict, sentence_pairs.score, sentence_pairs.statistics
 
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         return sentence_pairs.ranked(self, model, batch, self.margin)

@@ -31,7 +31,7 @@ class CausalLM:
 
     texts, modules = plain_text.texts, plain_text.modules
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
-    predict, score = prediction.predict, prediction.score
+    predict, score, statistics = prediction.predict, prediction.score, prediction.statistics
 
     def frame(self, vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(ids before the text, ids after it). ConfigError if the tokenizer has no token for one of them."""

@@ -35,6 +35,7 @@ class Contrastive:
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, loss, score = sentence_pairs.collate, sentence_pairs.loss, sentence_pairs.score
+    statistics = sentence_pairs.statistics
 
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         return sentence_pairs.ranked(self, model, batch, margin=0.0)

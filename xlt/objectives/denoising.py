@@ -41,7 +41,7 @@ class Denoising:
 
     texts, modules = plain_text.texts, plain_text.modules
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
-    predict, score = prediction.predict, prediction.score
+    predict, score, statistics = prediction.predict, prediction.score, prediction.statistics
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
         extra = 2 if self.language_tokens else vocabulary.overhead(1)

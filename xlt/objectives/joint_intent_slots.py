@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from xlt import metrics
 from xlt.errors import BadRow, ConfigError
 from xlt.models.pooling import Pool, pool
 from xlt.objectives import classification, losses, tagging, windows
@@ -91,13 +92,18 @@ class JointIntentSlots:
         intents_BN, slots_MN = self.logits(model, batch)
         return {"intents": intents_BN, "slots": tagging.per_row(slots_MN.cpu(), batch["row"].cpu(), batch.rows)}
 
-    def score(self, outputs: dict[str, np.ndarray | list[np.ndarray]], gold: Gold) -> dict[str, float]:
+    def statistics(
+        self, outputs: dict[str, np.ndarray | list[np.ndarray]], gold: Gold
+    ) -> dict[str, np.ndarray | metrics.Sums]:
         """exact_match: share of utterances whose intent and slots are all right."""
         guesses, truths = tagging.predicted(outputs["slots"], gold)
         right_R = outputs["intents"].argmax(-1) == gold.labels
         framed_R = right_R & np.array([guess == truth for guess, truth in zip(guesses, truths, strict=True)])
-        spans = {f"slot_{name}": value for name, value in tagging.span_scores(guesses, truths).items()}
-        return {"exact_match": float(framed_R.mean()), "intent_accuracy": float(right_R.mean()), **spans}
+        spans = {f"slot_{name}": sums for name, sums in tagging.span_sums(guesses, truths).items()}
+        return {"exact_match": framed_R, "intent_accuracy": right_R, **spans}
+
+    def score(self, outputs: dict[str, np.ndarray | list[np.ndarray]], gold: Gold) -> dict[str, float]:
+        return metrics.scores(self.statistics(outputs, gold))
 
     def records(self, outputs: dict[str, np.ndarray | list[np.ndarray]], gold: Gold) -> Iterator[dict]:
         """Intent and slots of each row, gold and predicted, and the probability of the intent."""

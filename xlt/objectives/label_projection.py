@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from xlt import metrics
 from xlt.errors import ConfigError
 from xlt.objectives import sentence_pairs
 from xlt.objectives.losses import one_a_row
@@ -70,6 +71,9 @@ class LabelProjection:
         losses_B, said_BN, target_BN = self.losses(model, batch)
         return {"losses": losses_B, "agrees": (said_BN.argmax(-1) == target_BN.argmax(-1)).float()}
 
-    def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
+    def statistics(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, np.ndarray]:
         """agreement: share of dev pairs whose two sides get the same label. No gold label is known of either."""
-        return {"agreement": float(outputs["agrees"].mean()), "loss": float(outputs["losses"].mean())}
+        return {"agreement": outputs["agrees"], "loss": outputs["losses"]}
+
+    def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
+        return metrics.scores(self.statistics(outputs, gold))

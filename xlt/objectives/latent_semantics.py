@@ -44,6 +44,7 @@ class LatentSemantics:
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     collate, predict, score = sentence_pairs.collate, sentence_pairs.predict, sentence_pairs.score
+    statistics = sentence_pairs.statistics
 
     def require(self, backbone) -> None:
         require_static(backbone)

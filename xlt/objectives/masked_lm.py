@@ -26,7 +26,7 @@ class MaskedLM(Masking):
 
     texts, modules, row_length = plain_text.texts, plain_text.modules, plain_text.row_length
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
-    predict, score = prediction.predict, prediction.score
+    predict, score, statistics = prediction.predict, prediction.score, prediction.statistics
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in rows.segments[0]])

@@ -53,6 +53,10 @@ class MeanSquaredError:
                 sides.append(sentence_pairs.vectors(self, model, batch, side))
         return one_a_row(squared_distances(*sides))
 
+    def statistics(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, np.ndarray]:
+        distance_P = np.square(outputs["source"] - outputs["target"]).mean(1)
+        return {**sentence_pairs.statistics(self, outputs, gold), "squared_distance": distance_P}
+
     def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
         distance = float(np.square(outputs["source"] - outputs["target"]).mean())
         return {**sentence_pairs.score(self, outputs, gold), "squared_distance": distance}

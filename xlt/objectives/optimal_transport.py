@@ -50,6 +50,7 @@ class OptimalTransport:
 
     texts, modules, row_length = sentence_pairs.texts, sentence_pairs.modules, sentence_pairs.row_length
     loss, predict, score = sentence_pairs.loss, sentence_pairs.predict, sentence_pairs.score
+    statistics = sentence_pairs.statistics
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         batch = sentence_pairs.collate(self, rows, vocabulary, max_length)

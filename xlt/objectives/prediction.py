@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from xlt import metrics
 from xlt.models.heads import directions, lm_losses, lm_scores
 from xlt.objectives.losses import by_row, loss  # noqa: F401  a method, too
 from xlt.types import Batch, Gold
@@ -46,11 +47,16 @@ def predict(objective, model, batch: Batch) -> dict[str, torch.Tensor]:
     return {"sums": by_row(values_MK, batch["row"], batch.rows)}
 
 
+def statistics(objective, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, metrics.Sums]:
+    """Mean loss in nats, perplexity and accuracy over all predictions of a language; where nothing was predicted, a loss of 0."""
+    losses_R2, hits_R2 = (outputs["sums"][:, [which, 2]] for which in (0, 1))
+    sums = metrics.Sums(losses_R2, "ratio"), metrics.Sums(losses_R2, "exp_ratio"), metrics.Sums(hits_R2, "ratio")
+    return dict(zip(HIGHER_IS_BETTER, sums, strict=True))
+
+
 def score(objective, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
-    """Mean loss in nats, perplexity and accuracy over all predictions of a language."""
-    total, hits, count = outputs["sums"].sum(0).tolist()
-    count = max(count, 1.0)  # nothing was predicted: a loss of 0 over nothing
-    return {"loss": total / count, "perplexity": float(np.exp(total / count)), "accuracy": hits / count}
+    """The same of all rows."""
+    return metrics.scores(statistics(objective, outputs, gold))
 
 
 def _predictions(objective, model, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from xlt.alignment.retrieval import retrieval_accuracy
+from xlt.alignment.retrieval import retrieval_accuracy, retrieval_hits
 from xlt.alignment.similarity import ranking_losses
 from xlt.errors import ConfigError
 from xlt.models.pooling import pool
@@ -96,3 +96,9 @@ def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
 def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
     """Retrieval by cosine."""
     return retrieval_accuracy(torch.from_numpy(outputs["source"]), torch.from_numpy(outputs["target"]))
+
+
+def statistics(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, np.ndarray]:
+    """The same of each pair. What is resampled are the sentences that search, not those among which they do."""
+    hits = retrieval_hits(torch.from_numpy(outputs["source"]), torch.from_numpy(outputs["target"]))
+    return {name: hits_P.cpu().numpy() for name, hits_P in hits.items()}

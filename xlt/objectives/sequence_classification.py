@@ -36,6 +36,7 @@ class SequenceClassification:
 
     loss, loss_by_row = classification.loss, classification.loss_by_row
     predict, score, records = classification.predict, classification.score, classification.records
+    statistics = classification.statistics
 
     def texts(self, row: dict) -> tuple[str, ...]:
         if self.pair and "text_pair" not in row:
@@ -54,15 +55,10 @@ class SequenceClassification:
         joined = [vocabulary.join(texts, max_length) for texts in zip(*rows.segments, strict=True)]
         ids_BL, lengths_B = vocabulary.pad_rows(joined)
         tensors = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages)
-        if self.pair and (vocabulary.pair_types or vocabulary.segments):
+        if self.pair:
             cut = [vocabulary.cut(texts, max_length)[0] for texts in zip(*rows.segments, strict=True)]
             first_B = np.array([len(vocabulary.prefix) + len(ids) + len(vocabulary.between) for ids in cut])
-            types_BL = (np.arange(ids_BL.shape[1]) >= first_B[:, None]) & (
-                np.arange(ids_BL.shape[1]) < lengths_B[:, None]
-            )
-            types_BL = torch.from_numpy(types_BL.astype(np.int64))
-            tensors |= {"token_type_ids": types_BL} if vocabulary.pair_types else {}
-            tensors |= {"segment_ids": types_BL} if vocabulary.segments else {}
+            tensors |= vocabulary.second_text(first_B, lengths_B, ids_BL.shape[1])
         tensors["labels"] = torch.from_numpy(rows.labels)
         return Batch(tensors, count=len(rows), tokens=int(lengths_B.sum()), rows=len(rows))
 

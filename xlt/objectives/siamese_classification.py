@@ -57,6 +57,7 @@ class SiameseClassification:
 
     loss, loss_by_row = classification.loss, classification.loss_by_row
     predict, score, records = classification.predict, classification.score, classification.records
+    statistics = classification.statistics
     row_length = sentence_pairs.row_length
 
     def texts(self, row: dict) -> tuple[str, ...]:

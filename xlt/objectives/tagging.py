@@ -80,11 +80,11 @@ def predicted(logits: list[np.ndarray], gold: Gold) -> tuple[list[list[str]], li
     return guesses, truths
 
 
-def span_scores(guesses: list[list[str]], truths: list[list[str]]) -> dict[str, float]:
+def span_sums(guesses: list[list[str]], truths: list[list[str]]) -> dict[str, metrics.Sums]:
     """f1, precision, recall: strict IOB2, where a span that does not begin with B- is none; f1_conll: as conlleval counts."""
     return {
-        **metrics.span_scores(guesses, truths, strict=True),
-        "f1_conll": metrics.span_scores(guesses, truths, strict=False)["f1"],
+        **metrics.span_sums(guesses, truths, strict=True),
+        "f1_conll": metrics.span_sums(guesses, truths, strict=False)["f1"],
     }
 
 

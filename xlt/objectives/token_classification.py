@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import eq
 from typing import ClassVar
 
 import numpy as np
@@ -78,11 +79,15 @@ class TokenClassification:
         """logits: (words, N) of each row."""
         return {"logits": tagging.per_row(self.logits(model, batch).cpu(), batch["row"].cpu(), batch.rows)}
 
-    def score(self, outputs: dict[str, list[np.ndarray]], gold: Gold) -> dict[str, float]:
+    def statistics(self, outputs: dict[str, list[np.ndarray]], gold: Gold) -> dict[str, metrics.Sums]:
+        """accuracy: of all words alike, whichever row they are in."""
         guesses, truths = tagging.predicted(outputs["logits"], gold)
-        spans = tagging.span_scores(guesses, truths) if self.scheme is Scheme.bio else {}
-        flat = (np.array([tag for tags in side for tag in tags]) for side in (guesses, truths))
-        return {**spans, "accuracy": metrics.accuracy(*flat)}
+        spans = tagging.span_sums(guesses, truths) if self.scheme is Scheme.bio else {}
+        right_R2 = [(sum(map(eq, *tags)), len(tags[0])) for tags in zip(guesses, truths, strict=True)]
+        return {**spans, "accuracy": metrics.Sums(np.array(right_R2), "ratio")}
+
+    def score(self, outputs: dict[str, list[np.ndarray]], gold: Gold) -> dict[str, float]:
+        return metrics.scores(self.statistics(outputs, gold))
 
     def records(self, outputs: dict[str, list[np.ndarray]], gold: Gold) -> Iterator[dict]:
         """The words of each row, their tags, those predicted, and the probability of these."""

@@ -30,7 +30,7 @@ class TranslationLM(Masking):
 
     texts, modules = sentence_pairs.texts, sentence_pairs.modules
     loss, loss_by_row = prediction.loss, prediction.loss_by_row
-    predict, score = prediction.predict, prediction.score
+    predict, score, statistics = prediction.predict, prediction.score, prediction.statistics
 
     def require(self, backbone) -> None:
         """ConfigError if positions are to restart and the model has none that could."""

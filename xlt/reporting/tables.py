@@ -25,6 +25,10 @@ NO_SHARES = {
     "coral",
     "variance",
 }  # all else is in [0, 1]
+NOTES = {
+    "oracle": "checkpoint chosen on TARGET dev data: no zero-shot transfer",
+    "average": "mean of the weights after the last validations",
+}  # rules of selection that every table names
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
 
 
@@ -46,10 +50,27 @@ def find(paths: list[Path]) -> list[dict]:
             raise DataError(f"{path}: no metrics.json in it or below it; give run directories of finished runs")
         for file in files:
             try:
-                found.append({**json.loads(file.read_text(encoding="utf-8")), "path": str(file)})
+                found += by_selection({**json.loads(file.read_text(encoding="utf-8")), "path": str(file)})
             except (ValueError, OSError) as error:
                 raise DataError(f"{file}: cannot be read as JSON ({error}); make that run anew") from error
     return found
+
+
+def by_selection(run: dict) -> list[dict]:
+    """A run once for each rule of selection it was scored by; what rules have in common in each."""
+    rules = run.pop("selections", {})
+    return [{**run, **found, "selection": rule} for rule, found in rules.items()] or [run]
+
+
+def name_of(run: dict) -> str:
+    """What runs that differ only in their seed have in common, and how the checkpoint was selected if not by source dev data alone."""
+    name, rule = _SEED.sub("", run["run"]) or "run", run.get("selection")
+    return f"{name} [{rule}]" if rule in NOTES else name
+
+
+def stamps(runs: list[dict]) -> list[str]:
+    """A line for each rule of selection that a reader has to know of."""
+    return [f"[{rule}]: {NOTES[rule]}\n" for rule in NOTES if any(run.get("selection") == rule for run in runs)]
 
 
 def collect(runs: list[dict], dataset: str | None, metric: str | None) -> tuple[str, str, list[Line]]:
@@ -61,17 +82,21 @@ def collect(runs: list[dict], dataset: str | None, metric: str | None) -> tuple[
         raise DataError(
             f"no run was scored on {dataset}; the runs given have {', '.join(sorted({d for r in runs for d in r.get('results', {})})) or 'no results'}"
         )
-    metric = metric or (
-        "accuracy" if "accuracy" in scored[0]["results"][dataset] else sorted(scored[0]["results"][dataset])[0]
-    )
+    metric = metric or choose_metric(scored[0], dataset)
     groups: dict[str, list[dict]] = {}
     for run in scored:
         if metric not in run["results"][dataset]:
             raise DataError(
                 f"{run['path']}: has no {metric} on {dataset}; it has {', '.join(sorted(run['results'][dataset]))}"
             )
-        groups.setdefault(_SEED.sub("", run["run"]) or "run", []).append(run)
+        groups.setdefault(name_of(run), []).append(run)
     return dataset, metric, [_line(name, members, dataset, metric) for name, members in groups.items()]
+
+
+def choose_metric(run: dict, dataset: str) -> str:
+    """The main one of the task, where the run says which; else accuracy, else the first."""
+    known = run["results"][dataset]
+    return next((m for m in (run.get("metric"), "accuracy") if m in known), min(known))
 
 
 def _line(name: str, members: list[dict], dataset: str, metric: str) -> Line:
@@ -92,14 +117,39 @@ def columns(lines: list[Line]) -> list[str]:
     return [c for c in SUMMARY if c in present] + sorted(present - SUMMARY.keys())
 
 
+def screen_tables(lines: list[Line], metric: str, width: int) -> list[tuple[list[str], list[list[str]]]]:
+    """(head, lines) of tables with the runs as columns, as many of them beside each other as `width` characters hold."""
+    names = columns(lines)
+    first = ["", "seeds", *names]
+    blocks: list[list[list[str]]] = []
+    taken = width
+    for line in lines:
+        told = [line.name, str(len(line.seeds)), *(cell(line.values.get(name), metric) for name in names)]
+        taken += max(map(len, told)) + 3
+        if taken > width:
+            blocks.append([first])
+            taken = sum(max(map(len, column)) + 3 for column in (first, told)) + 1
+        blocks[-1].append(told)
+    tables = [[list(row) for row in zip(*block, strict=True)] for block in blocks]
+    return [(head, rows) for head, *rows in tables]
+
+
 def markdown(dataset: str, metric: str, lines: list[Line]) -> str:
     """A Markdown table, runs as rows. `12.3 ±0.4` is mean and standard deviation (n - 1) over seeds."""
     names = columns(lines)
-    rows = [["run", "seeds", *names], ["---", "---:", *["---:"] * len(names)]]
-    rows += [[line.name, str(len(line.seeds)), *(cell(line.values.get(c), metric) for c in names)] for line in lines]
-    return f"{dataset}, {metric}{' in percent' if is_share(metric) else ''}\n\n" + "".join(
-        f"| {' | '.join(row)} |\n" for row in rows
-    )
+    rows = [[line.name, str(len(line.seeds)), *(cell(line.values.get(c), metric) for c in names)] for line in lines]
+    return f"{heading(dataset, metric)}\n\n{to_markdown([['run', 'seeds', *names], *rows])}"
+
+
+def heading(dataset: str, metric: str) -> str:
+    """What a table is of."""
+    return f"{dataset}, {metric}{' in percent' if is_share(metric) else ''}"
+
+
+def to_markdown(rows: list[list[str]]) -> str:
+    """A table whose first row is its head; the first column is left-aligned."""
+    head, *rest = rows
+    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---", *["---:"] * (len(head) - 1)], *rest])
 
 
 def is_share(metric: str) -> bool:
@@ -107,11 +157,16 @@ def is_share(metric: str) -> bool:
     return metric.rpartition("/")[2] not in NO_SHARES
 
 
+def scale_of(metric: str) -> tuple[int, int]:
+    """(factor, digits) by which it is printed: a share in percent."""
+    return (100, 1) if is_share(metric) else (1, 3)
+
+
 def cell(values: list[float] | None, metric: str) -> str:
     """`12.3 ±0.4`, in percent where the metric is a share; "" without values."""
     if not values:
         return ""
-    scale, digits = (100, 1) if is_share(metric) else (1, 3)
+    scale, digits = scale_of(metric)
     spread = f" ±{scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{scale * mean(values):.{digits}f}{spread}"
 

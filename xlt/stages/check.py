@@ -17,6 +17,7 @@ ASKED = {
     "align": ("train", "train"),
     "finetune": ("source", "train"),
     "zero-shot-eval": ("target", "test"),
+    "matrix": ("source", "train"),
 }  # stage -> whose languages it reads, of which split
 
 

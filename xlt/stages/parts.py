@@ -118,19 +118,27 @@ def refuse_splitting(cfg) -> None:
 
 
 def read(
-    cfg, languages: list[str] | None, key: str, labelled: bool, tokenizer, run: RunDirectory, screen: Screen
+    cfg,
+    languages: list[str] | None,
+    key: str,
+    labelled: bool,
+    tokenizer,
+    run: RunDirectory,
+    screen: Screen,
+    judged: list[str] | None = None,
 ) -> list[LearnedPart]:
-    """All parts, their text cleaned and their rows encoded. labelled: the main part's rows have labels."""
+    """All parts, their text cleaned and their rows encoded. labelled: the main part's rows have labels. judged: whose dev data the only part
+    is scored on, where it has some (None: of the languages it learns)."""
     parts, vocabulary = [], Vocabulary.of(tokenizer)
     for name, part in configs(cfg).items():
         with blamed(name):
             asks = asked(cfg, name, languages, key)
-            parts.append(_read(part, name, *asks, labelled and not parts, tokenizer, vocabulary, run, screen))
+            parts.append(_read(part, name, *asks, labelled and not parts, tokenizer, vocabulary, run, screen, judged))
     return parts
 
 
 def _read(
-    cfg, name: str, languages: list[str] | None, key: str, labelled: bool, tokenizer, vocabulary, run, screen
+    cfg, name: str, languages: list[str] | None, key: str, labelled: bool, tokenizer, vocabulary, run, screen, judged
 ) -> LearnedPart:
     objective, view = cfg.objective, cfg.objective.view
     if name and view not in cfg.dataset.views():
@@ -145,8 +153,8 @@ def _read(
     tables = {} if streamed else encode_all(cfg, objective, tokenizer, wanted, "train")
     if getattr(objective, "reads_counts", False):
         vocabulary = replace(vocabulary, counts=token_counts(tables.values(), vocabulary.size))
-    judged = [language for language in wanted if "dev" in cfg.dataset.splits(view, language)]
-    dev = encode_all(cfg, objective, tokenizer, judged, "dev")
+    having = [code for code in (wanted if judged is None else judged) if "dev" in cfg.dataset.splits(view, code)]
+    dev = encode_all(cfg, objective, tokenizer, having, "dev")
     return LearnedPart(name, cfg, vocabulary, wanted, tables, dev, streamed, cleaned)
 
 
@@ -166,9 +174,9 @@ def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
 
 def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
     """ConfigError for rows longer than the model has positions, and for a layer that it has not."""
-    longest, layers = max_tokens(model), model.backbone.config.num_hidden_layers
+    longest = max_tokens(model)
     for part in parts:
-        length, layer = part.cfg.train.max_length, getattr(part.cfg.objective, "layer", None)
+        length = part.cfg.train.max_length
         if longest is not None and length > longest:
             raise ConfigError(
                 f"{f'objective.parts.{part.name}' if part.cfg.train.max_length != cfg.train.max_length else 'train'}.max_length: {length} tokens "
@@ -177,11 +185,16 @@ def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
         if part.name:  # of an ordinary run it was asked before the model was made
             with blamed(part.name):
                 check_head(model.backbone.config, part.cfg.objective.head, part.cfg.objective)
-        if layer is not None and layer > layers:
-            place = f"objective.parts.{part.name}.objective" if part.name else "objective"
-            raise ConfigError(
-                f"{place}.layer: {layer}, and this model has {layers} layers; give 0 (embeddings) to {layers}, or null"
-            )
+        check_layer(model, part.cfg.objective, f"objective.parts.{part.name}.objective" if part.name else "objective")
+
+
+def check_layer(model: TransferModel, objective, place: str) -> None:
+    """ConfigError for a layer that the model has not."""
+    layer, layers = getattr(objective, "layer", None), model.backbone.config.num_hidden_layers
+    if layer is not None and layer > layers:
+        raise ConfigError(
+            f"{place}.layer: {layer}, and this model has {layers} layers; give 0 (embeddings) to {layers}, or null"
+        )
 
 
 def by_dataset(parts: list[LearnedPart], facts: Callable[[LearnedPart], dict]) -> dict[str, dict]:

@@ -14,16 +14,18 @@ from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
+from xlt.stages.protocols import settle, whole_or_part
 from xlt.stages.scoring import mean_score, score_parts, show
 from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
 from xlt.stages.streaming import lineage
 from xlt.tokenization.load import tokenizer_hash
+from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw, freeze
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
-from xlt.types import Labels, closed
+from xlt.types import Gold, Labels, closed
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,19 @@ class Recipe:
 
     languages: as asked in the config (None: all); key: the config key to blame. choose: keep the checkpoint that is best on their dev data
     (else the last one is kept). labelled: the task has a closed set of labels.
+
+    These follow from the protocol of a fine-tuning (`xlt.stages.protocols`). judged: whose dev data are scored (None: those learned). source: what
+    the model calls its source languages (None: those learned). protocol: its stamp. task: of the model that goes on with its own head.
     """
 
     languages: list[str] | None
     key: str
     choose: bool
     labelled: bool = False
+    judged: list[str] | None = None
+    source: list[str] | None = None
+    protocol: dict | None = None
+    task: dict | None = None
 
 
 def train(cfg, recipe: Recipe) -> float:
@@ -52,9 +61,11 @@ def train(cfg, recipe: Recipe) -> float:
 
 
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
+    if recipe.labelled:
+        cfg, recipe = settle(cfg, recipe, screen)
     objective, settings = cfg.objective, cfg.train
     tokenizer = tokenizer_of(cfg)
-    parts = read(cfg, recipe.languages, recipe.key, recipe.labelled, tokenizer, run, screen)
+    parts = read(cfg, recipe.languages, recipe.key, recipe.labelled, tokenizer, run, screen, recipe.judged)
     main = parts[0]
     if recipe.choose and not main.dev:
         raise ConfigError(
@@ -69,14 +80,19 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         }
     )
 
-    labels = label_names(main.cfg, main.tables) if recipe.labelled else None
+    labels = (recipe.task["labels"] if recipe.task else label_names(main.cfg, main.tables)) if recipe.labelled else None
+    protocol = recipe.protocol
+    if recipe.labelled and protocol is None:
+        protocol = whole_or_part(main.cfg.dataset, main.cfg.objective.view, main.languages)
     spoken = [code for part in parts for code in (*part.languages, *part.dev)]
     if getattr(objective, "continues_task", False):
         model = continue_task(cfg, tokenizer, spoken)
     else:
-        model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, languages=spoken)
+        goes_on = recipe.task is not None
+        model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, goes_on, spoken)
         model.task |= {
-            "source_languages": main.languages,
+            "source_languages": main.languages if recipe.source is None else recipe.source,
+            **({"protocol": protocol, "selection": "source-dev" if recipe.choose else "last"} if protocol else {}),
             "dataset": main.cfg.dataset.name,
             "max_length": main.cfg.train.max_length,
             "objective": cfg.resolved["objective"],
@@ -125,16 +141,20 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             log=MetricsLog(run.path / "metrics.jsonl", progress.step, progress.unvalidated, accelerator),
             screen=screen,
             position=feed.position,
+            candidates=Candidates(run.path / "candidates", settings.candidates),
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
-    figures = score_parts(model, parts, labels, accelerator, None)
+    figures, settled = score_and_settle(model, parts, labels, accelerator)
+    if settled:
+        plain.task["objective"] = {**plain.task["objective"], **settled}
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
+            **({"protocol": protocol} if protocol else {}),
             "step": progress.best_step or progress.step,
             "results": by_dataset(parts, lambda part: {k: v for k, v in figures.items() if part.owns(k)}),
             "n": by_dataset(parts, lambda part: {part.named(code): len(t) for code, t in part.dev.items()}),
@@ -159,6 +179,18 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         f"{run.path}: done after {progress.step} updates, {progress.tokens:,} tokens{'; ' + summary(figures) if figures else ''}"
     )
     return mean_score(figures, objective.metric)
+
+
+def score_and_settle(model, parts: list[LearnedPart], labels: Labels | None, accelerator) -> tuple[dict, dict]:
+    """The scores on all dev data, and the fields of the main part's objective that they decide (a threshold)."""
+    outputs, golds = {}, {}
+    settle = getattr(parts[0].cfg.objective, "settle", None)
+
+    def scored(language: str, out: dict, gold: Gold) -> None:
+        outputs[language], golds[language] = out, gold
+
+    figures = score_parts(model, parts, labels, accelerator, None, scored if settle else None)
+    return figures, settle(outputs, golds) if settle and outputs else {}
 
 
 def lineage_of(part: LearnedPart) -> dict[str, str]:

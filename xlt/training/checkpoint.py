@@ -37,7 +37,7 @@ class Checkpoints:
         from safetensors.torch import save_file
 
         def fill(place: Path) -> None:
-            save_file(_weights(model), place / WEIGHTS)
+            save_file(unique_weights(model), place / WEIGHTS)
             save_file(_moments(model, optimizer), place / MOMENTS)
             (place / STATE).write_text(json.dumps(state, sort_keys=True, allow_nan=False) + "\n")
 
@@ -92,7 +92,7 @@ class Checkpoints:
         if damage := self._damage(step):  # hours may have passed since `newest` looked
             raise CannotResume(f"{place}: {damage}; run the same command again to go on from an earlier one")
         weights = load_file(place / WEIGHTS)
-        if different := sorted(weights.keys() ^ _weights(model).keys()):
+        if different := sorted(weights.keys() ^ unique_weights(model).keys()):
             raise CannotResume(
                 f"{place}: its weights are not those of this model (first difference: {different[0]}); set run.overwrite=true or another run.name"
             )
@@ -102,7 +102,7 @@ class Checkpoints:
         return json.loads((place / STATE).read_text())
 
 
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Each parameter and buffer once: a tied one under its first name."""
     seen, unique = set(), {}
     for name, tensor in model.state_dict(keep_vars=True).items():

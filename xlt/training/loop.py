@@ -19,6 +19,7 @@ import torch
 from xlt import noise, signals
 from xlt.errors import Interrupted, NonFinite
 from xlt.training import tally
+from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.optimizer import LearningRate, clip
 from xlt.training.progress import Screen
@@ -88,9 +89,10 @@ def fit(
     log: MetricsLog,
     screen: Screen,
     position: Callable[[int], dict] | None = None,
+    candidates: Candidates | None = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
-    position(k): of a stream, what a checkpoint must hold to go on with update k.
+    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation.
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -116,6 +118,8 @@ def fit(
         finally:
             model.train()
         progress.unvalidated = False
+        if candidates is not None:
+            candidates.save(progress.step, model)
         improved = choice is not None and choice.better(score, progress.best_score)
         if improved:
             progress.best_step, progress.best_score = progress.step, score

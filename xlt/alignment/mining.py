@@ -1,0 +1,122 @@
+"""Bitext mining: which sentences of two languages are translations, found among the nearest neighbours and judged by a margin. Knows vectors only.
+
+Artetxe and Schwenk 2019 (section 3), as their released code and XTREME's BUCC script do it: candidates are each sentence's k nearest in the other language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
+
+import torch
+
+from xlt.alignment.csls import unit
+from xlt.alignment.index import Index
+
+
+class Margin(str, Enum):
+    """Score of a pair with cosine a and b the mean cosine of both with their k nearest: a (absolute), a - b (distance), a / b (ratio)."""
+
+    absolute = "absolute"
+    distance = "distance"
+    ratio = "ratio"
+
+
+class Matching(str, Enum):
+    """Which candidates become pairs. max: greedily the best pair of sentences not yet taken; intersection: those that choose each other."""
+
+    max = "max"
+    intersection = "intersection"
+
+
+class Pairs(NamedTuple):
+    """source_P, target_P int64: places of the sentences that were put together. scores_P float64, best first."""
+
+    source: torch.Tensor
+    target: torch.Tensor
+    scores: torch.Tensor
+
+
+class Scores(NamedTuple):
+    """Of mined pairs against the true ones."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def mine(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int, margin: Margin, matching: Matching) -> Pairs:
+    """Pairs of rows of x and y, every row in one pair at most; of equal scores, those of the lower row of x (then of y) first. Vectors need no length."""
+    if not len(x_ND) or not len(y_MD):
+        none = torch.empty(0, dtype=torch.long)
+        return Pairs(none, none, torch.empty(0, dtype=torch.float64))
+    x_ND, y_MD = unit(x_ND.float()), unit(y_MD.float())
+    near_NK, near_MK = Index(y_MD).search(x_ND, k), Index(x_ND).search(y_MD, k)
+    mean_N, mean_M = (scores.double().mean(1) for scores, _ in (near_NK, near_MK))
+    forward_N, best_N = _chosen(*near_NK, mean_N, mean_M, margin)
+    backward_M, best_M = _chosen(*near_MK, mean_M, mean_N, margin)
+    rows_N, rows_M = torch.arange(len(x_ND)), torch.arange(len(y_MD))
+    if matching is Matching.intersection:
+        source_P = (backward_M[forward_N] == rows_N).nonzero()[:, 0]
+        pairs = Pairs(source_P, forward_N[source_P], best_N[source_P])
+    else:
+        both = torch.cat([rows_N, backward_M]), torch.cat([forward_N, rows_M]), torch.cat([best_N, best_M])
+        pairs = Pairs(*both)
+    return _one_to_one(_sorted(pairs))
+
+
+def _chosen(near_NK, indices_NK, mean_N, mean_M, margin: Margin) -> tuple[torch.Tensor, torch.Tensor]:
+    """(row of the other side, its score) that each row likes best among its neighbours; of equal ones the nearer."""
+    a_NK, b_NK = near_NK.double(), (mean_N[:, None] + mean_M[indices_NK]) / 2
+    scores_NK = {Margin.absolute: lambda: a_NK, Margin.distance: lambda: a_NK - b_NK, Margin.ratio: lambda: a_NK / b_NK}
+    best = scores_NK[margin]().max(1)
+    return indices_NK.gather(1, best.indices[:, None])[:, 0], best.values
+
+
+def _sorted(pairs: Pairs) -> Pairs:
+    """By score, then by source, then by target: stable sorts, the least important first."""
+    for name, descending in (("target", False), ("source", False), ("scores", True)):
+        order_P = getattr(pairs, name).sort(stable=True, descending=descending).indices
+        pairs = Pairs(*(column[order_P] for column in pairs))
+    return pairs
+
+
+def _one_to_one(pairs: Pairs) -> Pairs:
+    """Without the pairs of which a sentence is in a better one."""
+    sources, targets, kept = set(), set(), []
+    for place, (i, j) in enumerate(zip(pairs.source.tolist(), pairs.target.tolist(), strict=True)):
+        if i not in sources and j not in targets:
+            kept.append(place)
+            sources.add(i)
+            targets.add(j)
+    return Pairs(*(column[kept] for column in pairs))
+
+
+def right(pairs: Pairs, gold: Iterable[tuple[int, int]]) -> torch.Tensor:
+    """bool P: which of the mined pairs are true ones."""
+    gold = set(gold)
+    mined = zip(pairs.source.tolist(), pairs.target.tolist(), strict=True)
+    return torch.tensor([pair in gold for pair in mined], dtype=torch.bool)
+
+
+def fit_threshold(scores_P: torch.Tensor, right_P: torch.Tensor, gold: int) -> float:
+    """The score from which on a pair is kept so that F1 against `gold` true pairs is largest; halfway to the best score that is left out.
+
+    The rule of XTREME's BUCC script (Hu et al. 2020), but equal scores are never torn apart. Of equal F1, the highest threshold. scores_P: best first.
+    """
+    if not len(scores_P):
+        return 0.0
+    kept_P = torch.arange(1, len(scores_P) + 1)
+    f1_P = 2 * right_P.cumsum(0).double() / (kept_P + gold)
+    f1_P[:-1][scores_P[1:] == scores_P[:-1]] = -1.0
+    last = int(f1_P.argmax())
+    if f1_P[last] == 0:  # none is right: nothing speaks for any threshold
+        last = len(scores_P) - 1
+    return float(scores_P[last : last + 2].mean())
+
+
+def scores(right_P: torch.Tensor, gold: int) -> Scores:
+    """Precision, recall and F1 of the pairs that were kept; 0 where there is nothing to divide by."""
+    hits, kept = int(right_P.sum()), len(right_P)
+    return Scores(hits / kept if kept else 0.0, hits / gold if gold else 0.0, 2 * hits / max(kept + gold, 1))
