@@ -257,6 +257,54 @@ def test_truncated_json_list(tmp_path):
     assert "text after the list's closing ]" in refused(put(tmp_path / "a.json", '[{"text": "a"}] {}'))
 
 
+SQUAD = {
+    "version": "1.1",
+    "data": [
+        {"title": "T", "paragraphs": [
+            {"context": "a \"qas\": [ b", "qas": [{"id": "1", "question": "q", "answers": [{"text": "b", "answer_start": 11}]}]},
+            {"qas": [], "context": "none"},
+        ]},
+        {"paragraphs": [
+            {"qas": [{"id": "2", "question": "長?", "is_impossible": True, "answers": []}, {"id": "3", "title": "own", "answers": []}], "context": "c"},
+        ]},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_squad_json_is_a_question_a_row(tmp_path, indent):
+    path = put(tmp_path / "a.json", "\n " + json.dumps(SQUAD, indent=indent, ensure_ascii=False) + "\n")
+    found = rows(path)
+    first, second, third = (row for _, row in found)
+    assert first == {"title": "T", "context": 'a "qas": [ b', **SQUAD["data"][0]["paragraphs"][0]["qas"][0]}
+    assert second == {"title": None, "context": "c", **SQUAD["data"][1]["paragraphs"][0]["qas"][0]}
+    assert third["title"] == "own" and third["context"] == "c"
+    text = path.read_text(encoding="utf-8").split("\n")
+    if indent is None:
+        assert [number for number, _ in found] == [2, 2, 2]
+    else:
+        assert [text[number].strip() for number, _ in found] == [f'"id": "{i}",' for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"data": [\n{"paragraphs": [{"qas": [', "a.json line 2 column 26: not JSON (Expecting value)"),
+        ('{"version": "v2", "data": [{"title": "x"}]}', "a.json: data[0].paragraphs is no list, and SQuAD's layout has one there; repair the file"),
+        ('{"data": [{"paragraphs": [{"qas": []}, {"context": "c"}]}]}', "a.json: data[0].paragraphs[1].qas is no list"),
+        ('{"data": [{"paragraphs": [{"qas": ["x"]}]}]}', "a.json line 1: a str where an object {...} is expected"),
+        ('{"data": [{"paragraphs":\n [{"context": "\\ud83d", "qas": [{}]}]}]}', "a.json line 2: the lone surrogate \\ud83d is no character"),
+    ],
+)  # fmt: skip
+def test_squad_json_that_is_not_whole(tmp_path, content, sentence):
+    assert sentence in refused(put(tmp_path / "a.json", content))
+
+
+def test_an_object_with_data_may_be_a_row(tmp_path):
+    content = [{"data": "x"}, {"data": [1]}]
+    assert [row for _, row in rows(put(tmp_path / "a.json", "\n".join(map(json.dumps, content))))] == content
+
+
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
 def test_literals_that_json_does_not_have(tmp_path, name, literal):

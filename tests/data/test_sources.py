@@ -568,6 +568,39 @@ def test_hub_folder_that_is_not_there():
     assert sentence == "./no/such: no such directory; correct dataset.hub, or give dataset.root=DIR"
 
 
+def test_rows_of_a_language_are_taken_from_a_table_of_all(tmp_path, monkeypatch):
+    """As TyDiQA-GoldP lies on the hub: one table, and ids that begin with the language's name."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    lines = ["---", "configs:", "- config_name: secondary_task", "  data_files:"]
+    for split in ("train", "validation"):
+        table = [
+            GOOD["qa"] | {"id": f"{name}-{i}", "answers": {"text": ["c"], "answer_start": [3]}}
+            for i, name in enumerate(["arabic", "swahili", "arabic"])
+        ]
+        table[2]["answers"] = {"text": ["c"], "answer_start": [1 if split == "validation" else 3]}
+        path = tmp_path / "hub" / "secondary_task" / f"{split}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_list(table).to_parquet(path)
+        lines += [f"  - split: {split}", f"    path: secondary_task/{split}.parquet"]
+    (tmp_path / "hub" / "README.md").write_text("\n".join([*lines, "---", ""]))
+    node = composed("tydiqa_goldp", f"hub={tmp_path}/hub")
+    data = built(node)
+    assert [row["id"] for row in data.rows("qa", "ar", "train")] == ["arabic-0", "arabic-2"]
+    assert [row["id"] for row in data.rows("qa", "sw", "test")] == ["swahili-1"]
+    with pytest.raises(
+        DataError, match=r"hub \(secondary_task\) validation row 3: the answer 'c' is not at character 1"
+    ):
+        list(data.rows("qa", "ar", "test"))
+    other = built(node | {"hub_config": "secondary_task[id={name}-0]"})
+    assert other.fingerprint("qa", "ar", "train") != data.fingerprint("qa", "ar", "train")
+    wrong = built(node | {"hub_config": "secondary_task[language={lang}]"})
+    assert "has no column language (it has " in refused(lambda: wrong.rows("qa", "ar", "train"))
+    with pytest.raises(DataError, match="no rows; fill the file, or leave the language out"):
+        list(data.rows("qa", "te", "train"))
+
+
 def test_hub_without_network(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
@@ -701,6 +734,27 @@ def test_preset_for_own_files(tmp_path, name):
         assert list(data.rows("text", "en", "dev")) == [{"id": "s", "text": "a"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "code", "split"),
+    [
+        ("squad", "dev-v1.1.json", "en", "dev"), ("squad_v2", "train-v2.0.json", "en", "train"),
+        ("mlqa", "test/test-context-zh-question-zh.json", "zh", "test"), ("qa_files", "ja/dev.json", "ja", "dev"),
+    ],
+)  # fmt: skip
+def test_presets_read_the_files_of_squad_and_mlqa(tmp_path, name, path, code, split):
+    answer = {"text": "c", "answer_start": 3}
+    question = {"id": "1", "question": "q", "answers": [answer] if name != "squad_v2" else []}
+    put(tmp_path / path, [{"data": [{"title": "t", "paragraphs": [{"context": "ab c", "qas": [question]}]}]}])
+    if name == "mlqa":
+        node = composed(name, f"root={tmp_path}", "language_codes=null")
+    else:
+        node = composed(name, f"root={tmp_path}")
+    known = {"text": ["c"], "answer_start": [3]} if name != "squad_v2" else {"text": [], "answer_start": []}
+    data = built(node)
+    assert data.languages("qa") == [code] and data.splits("qa", code) == [split]
+    assert list(data.rows("qa", code, split)) == [{"id": "1", "question": "q", "context": "ab c", "answers": known}]
+
+
 def test_preset_for_moses_and_tmx(tmp_path):
     put(tmp_path / "train.en-de.en", ["a"])
     put(tmp_path / "train.en-de.de", ["b"])
@@ -725,6 +779,8 @@ REAL = {
     "nli": "nli",
     "bli": "bli",
     "uner": "tagging_files",
+    "xquad": "xquad",
+    "cmrc2018": "cmrc2018",
     "ud_pud": "conllu_files",
     "ud_ewt": "conllu_files",
     "nusax": "classification_files",

@@ -75,3 +75,50 @@ def test_what_leaves_no_step_is_refused():
     for overlap in (-0.1, 1.0):
         with pytest.raises(ConfigError, match=rf"objective.overlap: {overlap} is not in \[0, 1\)"):
             windows.check_overlap(overlap)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60)), min_size=1, max_size=4), st.integers(1, 6), st.integers(1, 12),
+    st.floats(0, 0.999), st.sampled_from(VOCABULARIES), st.randoms(),
+)  # fmt: skip
+def test_no_token_of_a_second_text_is_lost(lengths, first_length, room, overlap, vocabulary, random):
+    """Each is in a window behind its row's first text, and has one window of its own; the first text is cut; the cost is as said."""
+    max_length = room + first_length + vocabulary.overhead(2)
+    first, second = (
+        [np.array([random.randrange(5, 305) for _ in range(pair[side])], np.int64) for pair in lengths]
+        for side in (0, 1)
+    )
+    keys = noise.combine(noise.key(0), np.arange(len(lengths)))
+    rows = Rows([first, second], None, keys, ["en"] * len(lengths))
+    cut = windows.cut_second(rows, first_length, vocabulary, max_length, overlap)
+    ids_WL, seen = cut.tensors["input_ids"].numpy(), [set() for _ in lengths]
+    assert ids_WL.shape[1] <= max_length and (np.diff(cut.row_W) >= 0).all()
+    each = zip(cut.row_W.tolist(), cut.begin_W.tolist(), cut.column_W.tolist(), cut.size_W.tolist(), strict=True)
+    for w, (row, begin, column, size) in enumerate(each):
+        head, part = first[row][:first_length], second[row][begin : begin + size]
+        expected = [*vocabulary.prefix, *head, *vocabulary.between, *part, *vocabulary.suffix]
+        assert ids_WL[w, : len(expected)].tolist() == expected and (ids_WL[w, len(expected) :] == vocabulary.pad).all()
+        assert ids_WL[w, column : column + size].tolist() == part.tolist()
+        if vocabulary.pair_types:
+            kinds = cut.tensors["token_type_ids"][w].tolist()
+            assert kinds == [int(column <= i < len(expected)) for i in range(len(kinds))]
+        seen[row] |= set(range(begin, begin + size))
+        for token in np.flatnonzero(cut.judges[row] == w):
+            assert begin <= token < begin + size
+    assert seen == [set(range(n)) for _, n in lengths]
+    assert [len(judge) for judge in cut.judges] == [n for _, n in lengths]
+    questions, contexts = (
+        np.array([min(pair[0], first_length) for pair in lengths]),
+        np.array([n for _, n in lengths]),
+    )
+    costs = windows.pair_costs(questions, contexts, vocabulary, max_length, overlap)
+    assert cut.tokens == costs.sum()
+    counts = np.bincount(cut.row_W, minlength=len(lengths))
+    assert (costs == counts * (np.minimum(contexts, max_length - vocabulary.overhead(2) - questions) + questions + vocabulary.overhead(2))).all()  # fmt: skip
+
+
+def test_a_question_that_leaves_no_room_is_refused():
+    sentence = "train.max_length: 9 has room for no token of a context beside 5 of its question and the 4 special ones; raise it, or lower objective.question_length"
+    with pytest.raises(ConfigError, match=sentence):
+        windows.room_beside(np.array([1, 5]), VOCABULARIES[0], 9)

@@ -79,7 +79,7 @@ def test_every_objective_is_run_here():
 
 def stage_of(objective) -> str | None:
     """The stage that learns it; None if it reads what nobody told this file how to give."""
-    if objective.view in ("classification", "tagging", "retrieval", "recommendation"):
+    if objective.view in ("classification", "tagging", "qa", "retrieval", "recommendation"):
         return "finetune"
     if objective.view in ("text", "parallel"):
         return "align" if objective.head == "encoder" else "pretrain"
@@ -135,6 +135,8 @@ def data_of(bench, objective) -> list[str]:
         ]
     if objective.view in ("retrieval", "recommendation"):
         return [*DEMO, "languages.source=[en]"]
+    if objective.view == "qa":
+        return [*DEMO, "languages.source=[en]", "objective.question_length=12"]
     if objective.view != "classification":
         return [*DEMO, *LANGUAGES]
     if len(objective.texts({"text": "a", "text_pair": "b", "label": "c"})) == 2:
