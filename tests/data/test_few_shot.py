@@ -64,7 +64,9 @@ def test_rows_without_one_label_are_drawn_whatever_they_hold(view, label):
 def test_other_splits_and_languages_stay_whole():
     data = toy(CLASSES * 4)
     few = shots(1).draw(data, "classification", ["de"])
-    assert len(list(few.rows("classification", "de", "dev"))) == len(list(few.rows("classification", "en", "train"))) == 12
+    assert (
+        len(list(few.rows("classification", "de", "dev"))) == len(list(few.rows("classification", "en", "train"))) == 12
+    )
     assert few.fingerprint("classification", "en", "train") == data.fingerprint("classification", "en", "train")
     prints = {f.draw(data, "classification", ["de"]).fingerprint("classification", "de", "train") for f in (shots(1), shots(2), shots(1, 2))}  # fmt: skip
     assert len(prints) == 3

@@ -26,7 +26,10 @@ def row(language: str, number: int, **changes) -> dict:
 
 def places(kind=Parallel, **tests):
     """English to learn from, rows 0 to 39; what is given to test on; English rows of its own to test on."""
-    rows = {(VIEW, "en", "train"): [row("en", i) for i in range(40)], (VIEW, "en", "test"): [row("en", i) for i in range(100, 110)]}
+    rows = {
+        (VIEW, "en", "train"): [row("en", i) for i in range(40)],
+        (VIEW, "en", "test"): [row("en", i) for i in range(100, 110)],
+    }
     return kind(rows | {(VIEW, code, "test"): test for code, test in tests.items()})
 
 
@@ -96,7 +99,9 @@ def test_pairs_and_tokens_are_texts_too():
     data = Toy({(VIEW, "en", "train"): [pair], (VIEW, "en", "test"): [{**pair, "text_pair": text("en", 3) * 3}, pair]})
     assert found(data, "en")["text"] == [1]
     tagged = {"tokens": text("en", 1).split(), "tags": []}
-    data = Toy({("tagging", "en", "train"): [tagged], ("tagging", "en", "test"): [{"tokens": ["other", "words"]}, tagged]})
+    data = Toy(
+        {("tagging", "en", "train"): [tagged], ("tagging", "en", "test"): [{"tokens": ["other", "words"]}, tagged]}
+    )
     search = LeakageGuard(action=Action.report, **NUMBERS).search([Learned(data, "tagging", ["en"])])
     assert search.find(data, "tagging", "en", "test")["text"] == [1]
 

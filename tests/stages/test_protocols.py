@@ -44,7 +44,9 @@ def bench(tmp_path_factory, data, tokenizer):  # noqa: F811
 
     def run(stage, name, source=("en",), target=None, model=None, objective=TASK, drop=(), **changes):
         watched = Watched({place: r for place, r in rows.items() if place[1:] not in drop})
-        fields = {key: changes.pop(key) for key in ("few_shot", "translations", "leakage", "selection") if key in changes}
+        fields = {
+            key: changes.pop(key) for key in ("few_shot", "translations", "leakage", "selection") if key in changes
+        }
         scoring = stage is zero_shot_eval
         cfg = stage_config(folder, "zero-shot-eval" if scoring else "finetune", watched, None if scoring else objective, model or encoder(), BESIDE if model else tokenizer, name=name, **changes)  # fmt: skip
         cfg.languages = schema.Languages(None, source and list(source), target)
@@ -57,7 +59,9 @@ def bench(tmp_path_factory, data, tokenizer):  # noqa: F811
     def model(run):
         return Pretrained(init_from=str(run.place))
 
-    return SimpleNamespace(folder=folder, rows=rows, run=run, model=model, english=run(finetune, "english", steps=8, learning_rate=5e-3))
+    return SimpleNamespace(
+        folder=folder, rows=rows, run=run, model=model, english=run(finetune, "english", steps=8, learning_rate=5e-3)
+    )
 
 
 def shots(start=Start.sequential, **changes):
@@ -75,28 +79,51 @@ def drawn(run):
 
 def test_one_or_several_sources_are_transfer_and_all_of_them_joint(bench):
     several = bench.run(finetune, "several", ["en", "de"], steps=2)
-    joint, named = bench.run(finetune, "joint", None, steps=2), bench.run(finetune, "named", ["sw", "en", "de"], steps=2)
+    joint, named = (
+        bench.run(finetune, "joint", None, steps=2),
+        bench.run(finetune, "named", ["sw", "en", "de"], steps=2),
+    )
     assert bench.english.metrics["protocol"] == several.metrics["protocol"] == {"name": "transfer"}
     assert joint.metrics["protocol"] == named.metrics["protocol"] == saved(joint)["protocol"] == {"name": "joint"}
     assert saved(several)["source_languages"] == ["en", "de"] and saved(joint)["source_languages"] == ["de", "en", "sw"]
     assert drawn(several) == {"en": 40, "de": 40} and drawn(joint) == {"de": 40, "en": 40, "sw": 40}
     assert set(joint.metrics["results"]["toy"]["accuracy"]) == {"de", "en", "sw"}, "all of them choose the checkpoint"
     scored = bench.run(zero_shot_eval, "joint", model=bench.model(joint)).metrics
-    assert scored["protocol"] == {"name": "joint"} and scored["transfer"]["toy"] == {}, "there is no gap without a target"
+    assert scored["protocol"] == {"name": "joint"} and scored["transfer"]["toy"] == {}, (
+        "there is no gap without a target"
+    )
     assert bench.run(zero_shot_eval, "several", model=bench.model(several)).metrics["transfer"]["toy"]["accuracy"]["source"] == ["de", "en"]  # fmt: skip
 
 
 def test_shots_after_the_source_go_on_with_its_head_and_read_no_dev_data_of_a_target(bench):
-    few = bench.run(finetune, "after", target=["sw"], model=bench.model(bench.english), few_shot=shots(), steps=1, learning_rate=1e-9)
+    few = bench.run(
+        finetune,
+        "after",
+        target=["sw"],
+        model=bench.model(bench.english),
+        few_shot=shots(),
+        steps=1,
+        learning_rate=1e-9,
+    )
     assert few.read == {("sw", "train"), ("en", "dev")}
     assert drawn(few) == {"sw": 4}, "two of each of two labels"
     for file in ("model.safetensors", "heads.safetensors"):
         before, after = (load_file(run.place / "model" / file) for run in (bench.english, few))
         assert all(torch.allclose(before[k], after[k], atol=1e-7) for k in before) and before.keys() == after.keys()
-    stamp = {"name": "few-shot", "start": "sequential", "languages": ["sw"], "k": 2, "bucket": 1, "buckets": 3, "seed": 1}
+    stamp = {
+        "name": "few-shot",
+        "start": "sequential",
+        "languages": ["sw"],
+        "k": 2,
+        "bucket": 1,
+        "buckets": 3,
+        "seed": 1,
+    }
     assert few.metrics["protocol"] == stamp and few.metrics["selection"] == saved(few)["selection"] == "last"
     assert saved(few)["source_languages"] == ["en"]
-    scored = bench.run(zero_shot_eval, "after", model=bench.model(few), few_shot=shots(), selection="source-dev").metrics
+    scored = bench.run(
+        zero_shot_eval, "after", model=bench.model(few), few_shot=shots(), selection="source-dev"
+    ).metrics
     assert scored["protocol"] == stamp and scored["selection"] == "last"
     assert scored["transfer"]["toy"]["accuracy"]["source"] == ["en"] and set(scored["n"]["toy"]) == {"de", "en", "sw"}
 
@@ -111,7 +138,9 @@ def test_shots_together_with_the_source_are_one_fine_tuning(bench):
 
 def test_the_seed_of_the_run_draws_no_other_shots(bench):
     def learned(name, seed, bucket):
-        run = bench.run(finetune, name, target=["sw"], model=bench.model(bench.english), few_shot=shots(bucket=bucket), steps=1)
+        run = bench.run(
+            finetune, name, target=["sw"], model=bench.model(bench.english), few_shot=shots(bucket=bucket), steps=1
+        )
         return json.loads((run.place / "manifest.json").read_text())["lineage"]["data"]["toy/sw/train"]
 
     assert learned("one", 1, 1) == learned("two", 2, 1) != learned("three", 1, 2)
@@ -134,13 +163,18 @@ def test_what_cannot_be_learned_is_a_sentence(bench, request, changes, sentence)
 
 def test_a_sweep_that_names_another_few_shot_run_is_refused(bench):
     few = bench.run(finetune, "k is 1", target=["sw"], model=bench.model(bench.english), few_shot=shots(k=1), steps=1)
-    with pytest.raises(ConfigError, match="few_shot: .* was not fine-tuned with k=5 and bucket=1; these keys name the run of a sweep here"):
+    with pytest.raises(
+        ConfigError,
+        match="few_shot: .* was not fine-tuned with k=5 and bucket=1; these keys name the run of a sweep here",
+    ):
         bench.run(zero_shot_eval, "other", model=bench.model(few), few_shot=shots(k=5))
 
 
 def test_the_model_beside_it_is_scored_where_none_is_named(bench):
     bench.run(finetune, "beside", steps=1)
-    assert bench.run(zero_shot_eval, "beside", model=Pretrained(init_from=None)).metrics["protocol"] == {"name": "transfer"}
+    assert bench.run(zero_shot_eval, "beside", model=Pretrained(init_from=None)).metrics["protocol"] == {
+        "name": "transfer"
+    }
     with pytest.raises(ConfigError, match="model.init_from: no model is named"):
         bench.run(zero_shot_eval, "nothing beside", model=Pretrained(init_from=None))
 

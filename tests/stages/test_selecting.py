@@ -23,7 +23,9 @@ PLACE = ("classification", "sw", "test")
 def tuned(tmp_path_factory, data, tokenizer):  # noqa: F811
     """A fine-tuning on English that kept the weights of each of its six validations."""
     folder = tmp_path_factory.mktemp("tuned")
-    cfg = stage_config(folder, "finetune", data, TASK, encoder(), tokenizer, steps=24, learning_rate=5e-3, candidates=None)
+    cfg = stage_config(
+        folder, "finetune", data, TASK, encoder(), tokenizer, steps=24, learning_rate=5e-3, candidates=None
+    )
     node = yaml.safe_load((paths.conf_dir() / "objective" / "sequence_classification.yaml").read_text(encoding="utf-8"))
     cfg.resolved |= {"objective": node, "stage": "finetune"}
     finetune.run(cfg)
@@ -50,7 +52,9 @@ def as_model(tuned, name, weights):
     body = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
     assert body.keys() == load_file(place / "model.safetensors").keys()
     save_file(body, place / "model.safetensors", metadata={"format": "pt"})
-    save_file({k.removeprefix("heads."): v for k, v in weights.items() if k.startswith("heads.")}, place / "heads.safetensors")
+    save_file(
+        {k.removeprefix("heads."): v for k, v in weights.items() if k.startswith("heads.")}, place / "heads.safetensors"
+    )
     return place.parent
 
 
@@ -123,5 +127,8 @@ def test_what_cannot_be_selected_is_said(tuned):
     with pytest.raises(ConfigError, match=r"selection: .*bare2/finetune kept no weights to select among; give the run"):
         score(tuned, "nothing kept", "average", run=bare)
     rows = {place: r for place, r in tuned.data._rows.items() if place[1:] != ("sw", "dev")}
-    with pytest.raises(ConfigError, match="selection: the oracle chooses on dev data of the target languages, and toy has none in sw; take"):
+    with pytest.raises(
+        ConfigError,
+        match="selection: the oracle chooses on dev data of the target languages, and toy has none in sw; take",
+    ):
         score(SimpleNamespace(folder=tuned.folder, run=tuned.run, data=Toy(rows)), "no dev", "oracle")

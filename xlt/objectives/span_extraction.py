@@ -181,16 +181,6 @@ class SpanExtraction:
     def score(self, outputs: Mapping[str, Outputs], gold: Gold) -> dict[str, float]:
         return metrics.scores(self.statistics(outputs, gold))
 
-    def settle(self, outputs: Mapping[str, Mapping[str, Outputs]], golds: Mapping[str, Gold]) -> dict[str, float]:
-        """The threshold that is best on the dev data of all source languages together, by F1; nothing where one is given or none is needed."""
-        if not self.unanswerable or self.null_threshold is not None:
-            return {}
-        parts = []
-        for language, out in outputs.items():
-            top = [found[0].text if found else "" for found in self.best_answers(out, golds[language])]
-            parts.append((self.odds(out), *self._with_and_without(golds[language], top)))
-        return {"null_threshold": answers.best_threshold(*map(np.concatenate, zip(*parts, strict=True)))}
-
     def records(self, outputs: Mapping[str, Outputs], gold: Gold) -> Iterator[dict]:
         """The answer to each question, the gold ones, where it begins in the context, its score, the n best, and the odds that there is none."""
         silent_R, odds_R = self._silent(outputs, gold), self.odds(outputs)
