@@ -98,7 +98,7 @@ def test_version(shell):
     ("argv", "sentence"),
     [
         (["pretain"], "pretain: there is no such command; did you mean pretrain?"),
-        (["xyz"], "xyz: there is no such command; there are tokenize, pretrain, align, finetune, zero-shot-eval, report, check, ls"),
+        (["xyz"], "xyz: there is no such command; there are tokenize, pretrain, align, finetune, zero-shot-eval, matrix, report, check, ls"),
         (["ls", "modle"], "ls: there is no group modle; did you mean model?"),
         (["ls", "xyz"], "ls: there is no group xyz; there are dataset, cleaning, languages"),
         (["ls", "--jsno"], "--jsno: there is no such flag; there are --json and --config-dir DIR"),

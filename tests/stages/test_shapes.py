@@ -141,7 +141,7 @@ def test_a_score_between_languages_is_given_and_one_language_alone_is_refused(tm
 def test_an_objective_that_reads_labels_is_not_scored_on_a_model_without_them(tmp_path, data, tokenizer):  # noqa: F811
     pretrain.run(stage_config(tmp_path, "pretrain", data, MLM, scratch("xlm-roberta"), tokenizer, steps=1))
     for objective, said in (
-        (TASK, "SequenceClassification reads labels"),
+        (TASK, "SequenceClassification needs what fine-tuning learns"),
         (MIXED, "a mixture has a score for each part"),
     ):
         with pytest.raises(ConfigError, match=f"objective: {said}"):
