@@ -6,7 +6,7 @@ first token, [CLS], which stands for no answer; a question without one differs o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -163,8 +163,9 @@ class SpanExtraction:
     def statistics(self, outputs: Mapping[str, Outputs], gold: Gold) -> dict[str, np.ndarray | metrics.Sums]:
         """By both rules, means over the rows; without a threshold, by the one that is best for these rows."""
         figures, known = {}, _known(gold)
-        silent_R = self._silent(outputs, gold)
-        predicted = ["" if silent else text for text, silent in zip(self._top(outputs, gold), silent_R, strict=True)]
+        top = _top(self.best_answers(outputs, gold))
+        silent_R = self._silent(outputs, gold, top)
+        predicted = ["" if silent else text for text, silent in zip(top, silent_R, strict=True)]
         for suffix, words in (("", answers.mlqa_words(gold.language)), ("_squad", answers.squad_words)):
             found_R2 = answers.scores(predicted, known, words, self.unanswerable)
             figures |= {f"f1{suffix}": found_R2[:, 1], f"exact_match{suffix}": found_R2[:, 0]}
@@ -183,9 +184,9 @@ class SpanExtraction:
 
     def records(self, outputs: Mapping[str, Outputs], gold: Gold) -> Iterator[dict]:
         """The answer to each question, the gold ones, where it begins in the context, its score, the n best, and the odds that there is none."""
-        silent_R, odds_R = self._silent(outputs, gold), self.odds(outputs)
-        each = zip(gold.rows, self.best_answers(outputs, gold), silent_R, odds_R, strict=True)
-        for row, found, silent, odds in each:
+        n_best = list(self.best_answers(outputs, gold))
+        silent_R, odds_R = self._silent(outputs, gold, _top(n_best)), self.odds(outputs)
+        for row, found, silent, odds in zip(gold.rows, n_best, silent_R, odds_R, strict=True):
             top = None if silent or not found else found[0]
             yield {
                 "question": row["question"],
@@ -201,27 +202,33 @@ class SpanExtraction:
         """The threshold that is best on the dev data of all source languages together, by F1; nothing where one is given or none is needed."""
         if not self.unanswerable or self.null_threshold is not None:
             return {}
-        parts = [self._choices(out, golds[language]) for language, out in outputs.items()]
+        parts = []
+        for language, out in outputs.items():
+            gold = golds[language]
+            parts.append(self._choices(out, gold, _top(self.best_answers(out, gold))))
         return {"null_threshold": answers.best_threshold(*map(np.concatenate, zip(*parts, strict=True)))}
 
-    def _top(self, outputs: Mapping[str, Outputs], gold: Gold) -> list[str]:
-        """The best answer of each row."""
-        return [found[0].text if found else "" for found in self.best_answers(outputs, gold)]
-
-    def _silent(self, outputs: Mapping[str, Outputs], gold: Gold) -> np.ndarray:
-        """bool (R,): whether no answer is given."""
+    def _silent(self, outputs: Mapping[str, Outputs], gold: Gold, top: list[str]) -> np.ndarray:
+        """bool (R,): whether no answer is given. top: the best answer of each row."""
         if not self.unanswerable:
             return np.zeros(gold.size, bool)
         threshold = self.null_threshold
         if threshold is None:
-            threshold = answers.best_threshold(*self._choices(outputs, gold))
+            threshold = answers.best_threshold(*self._choices(outputs, gold, top))
         return self.odds(outputs) > threshold
 
-    def _choices(self, outputs: Mapping[str, Outputs], gold: Gold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each row (R,): the odds that it has no answer, its F1 with its best answer, and with none."""
-        words, known, top = answers.mlqa_words(gold.language), _known(gold), self._top(outputs, gold)
+    def _choices(
+        self, outputs: Mapping[str, Outputs], gold: Gold, top: list[str]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each row (R,): the odds that it has no answer, its F1 with its best answer (`top`), and with none."""
+        words, known = answers.mlqa_words(gold.language), _known(gold)
         answered_R, silent_R = (answers.scores(texts, known, words, True)[:, 1] for texts in (top, [""] * len(top)))
         return self.odds(outputs), answered_R, silent_R
+
+
+def _top(n_best: Iterable[list[Answer]]) -> list[str]:
+    """The best answer of each row; "" where there is none."""
+    return [found[0].text if found else "" for found in n_best]
 
 
 def _known(gold: Gold) -> list[list[str]]:
