@@ -441,7 +441,10 @@ def test_fingerprint_does_not_depend_on_where_the_files_lie(tmp_path):
     ("changes", "sentence"),
     [
         ({"columns": {}}, "dataset.columns: text needs text; add it as `OURS: NAME_IN_THE_FILE`"),
-        ({"columns": {"text": "a", "txet": "b"}}, "dataset.columns: there is no txet; known are "),
+        (
+            {"columns": {"text": "a", "txet": "b"}},
+            "dataset.columns: there is no txet; known are answers, candidates, context",
+        ),
         ({"pattern": "{root}/{lnag}/{split}.txt"}, "dataset.pattern: the braces it may hold are format, lang, root"),
         ({"pattern": "{root}/{split}.txt"}, "dataset.pattern: no {lang} in it"),
         ({"pattern": "{root}/{lang}.txt"}, "dataset.pattern: no {split} in it"),
