@@ -52,7 +52,8 @@ def test_the_chain_runs_as_it_is_printed(shell, tmp_path):
     for command in CHAIN:
         answer = shell(*command)
         assert answer.code == 0, answer.err
-    assert "| first " in answer.out
+    assert re.search(r"^demo, accuracy in percent$", answer.out, re.MULTILINE)
+    assert re.search(r"^ .* first$", answer.out, re.MULTILINE), "the column of the chain, beside those of the matrix"
     assert {p.parent.name for p in (tmp_path / "runs/first").glob("*/metrics.json")} == set(cli.STAGES)
 
 
