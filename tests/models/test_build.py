@@ -123,9 +123,22 @@ def test_fewer_layers_are_the_first_of_the_checkpoint(tmp_path, tokenizer, layer
 def test_another_shape_than_the_checkpoint_is_refused(tmp_path, tokenizer):
     model = build(scratch(), "masked-lm", MLM, None, tokenizer, seed=1)
     files.write_folder(tmp_path / "model", lambda folder: save(model, tokenizer, folder))
-    for change, told in (({"layers": 4}, "layers 4 is 3 there"), ({"feed_forward": 64}, "feed_forward 64 is 56 there")):
-        with pytest.raises(ConfigError, match=told):
-            build(scratch(init_from=str(tmp_path), **change), "encoder", TASK, ["a"], tokenizer, seed=1)
+    with pytest.raises(ConfigError, match="feed_forward 64 is 56 there"):
+        build(scratch(init_from=str(tmp_path), feed_forward=64), "encoder", TASK, ["a"], tokenizer, seed=1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("had", [0, 2])
+def test_layers_that_the_checkpoint_lacks_are_new_ones_on_top_and_said(tmp_path, tokenizer, had, capsys):
+    shallow = build(scratch(layers=had), "masked-lm", MLM, None, tokenizer, seed=1).eval()
+    files.write_folder(tmp_path / "model", lambda folder: save(shallow, tokenizer, folder))
+    deep = build(scratch(layers=3, init_from=str(tmp_path)), "encoder", TASK, ["a", "b"], tokenizer, seed=2).eval()
+    assert deep.backbone.config.num_hidden_layers == 3
+    torch.testing.assert_close(deep.hidden(batch(), had), shallow.hidden(batch(), had))
+    assert not torch.allclose(deep.hidden(batch()), deep.hidden(batch(), had))
+    assert "begin at random values (first: encoder.layer." in capsys.readouterr().err
+    other = build(scratch(layers=3, init_from=str(tmp_path)), "encoder", TASK, ["a", "b"], tokenizer, seed=3).eval()
+    assert not torch.allclose(deep.hidden(batch()), other.hidden(batch())), "new weights follow the seed"
 
 
 @torch.no_grad()

@@ -213,7 +213,8 @@ def test_the_first_token_of_a_decoder_is_no_sentence(node, tokenizer):
 @pytest.mark.parametrize(
     ("saved", "asked", "difference"),
     [
-        (scratch("gpt2"), scratch("gpt2", layers=3), "layers 3 is 2 there"),
+        (scratch("gpt2"), scratch("gpt2", width=48), "width 48 is 24 there"),
+        (scratch("modernbert"), scratch("modernbert", layers=3), "layers 3 is 2 there"),
         (scratch("mbart"), scratch("mbart", feed_forward=64), "feed_forward 64 is 56 there"),
         (scratch("bert"), scratch("xlm-roberta"), "architecture xlm-roberta is bert there"),
         (recurrent(), recurrent(cell=Cell.gru, width=32), "cell gru is lstm there; width 32 is 24 there"),

@@ -147,12 +147,14 @@ def settings(node, pad: int, special: Mapping[str, int | None]) -> dict[str, Any
 
 
 def keep_layers(config, layers: int) -> None:
-    """Make the config that of its first `layers` layers (of an encoder-decoder, on each side), where it has as many."""
+    """Make the config that of its first `layers` layers (of an encoder-decoder, on each side); of those it lacks, where all of its layers are alike."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds and layers > len(kinds):
+        return  # which kind a new one would be is not known
     for key in family(config.model_type).names["layers"]:
-        if layers < (getattr(config, key, None) or 0):
-            setattr(config, key, layers)
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[:layers]
+        setattr(config, key, layers)
+    if kinds:
+        config.layer_types = kinds[:layers]
 
 
 def differences(node, config) -> list[str]:

@@ -35,7 +35,8 @@ class Pretrained:
 class FromScratch:
     """A transformers architecture of the given shape. With init_from its weights come from a checkpoint, which must have that shape.
 
-    Of a checkpoint with more layers the first ones are taken (Sajjad et al. 2023, section 3: top layers can go); none: the embeddings.
+    Of a checkpoint with more layers the first ones are taken (Sajjad et al. 2023, section 3: top layers can go); none: the embeddings. To one with
+    fewer, new ones are added on top, at random weights, which is said.
     max_positions null: the architecture has no limit. An encoder-decoder has `layers` on each side.
     """
 
