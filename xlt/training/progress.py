@@ -86,6 +86,13 @@ class Screen:
                 flush=True,
             )
 
+    def fitted(self, table, width: int) -> None:
+        """A `xlt.reporting.tables.Table`, as several below each other where it is wider than `width` characters; its note is a line of its own."""
+        for i, (head, lines) in enumerate(table.fitting(width)):
+            self.table("" if i else table.title, head, lines)
+        if table.note:
+            self.say(table.note)
+
 
 def duration(seconds: float) -> str:
     """1:02:03 or 2:03."""
