@@ -36,9 +36,9 @@ def without_cells(runs: list[dict]) -> list[dict]:
 
 def told_apart(runs: list[dict], dataset: str, metric: str) -> list[dict]:
     """The runs that no curve and no matrix of `comparisons` tells of, so that their scores are to be told run by run."""
-    curved = [run for run in runs if _scored(run, dataset, metric) and run["protocol"]["name"] == "few-shot"]
     shown = [run for run in runs if "matrix" not in run or metric in run["matrix"].get(dataset, {})]
-    return [run for run in without_cells(shown) if not any(run is other for other in curved)]
+    told = [run for run in without_cells(shown) if "matrix" not in run]
+    return [run for run in told if not (_scored(run, dataset, metric) and run["protocol"]["name"] == "few-shot")]
 
 
 def beside_transfer(runs: list[dict], dataset: str, metric: str) -> Table | None:

@@ -219,7 +219,7 @@ def transfer_table(found: list[Task], name: str) -> Table | None:
         lines.append([f"mean of {len(known)} tasks", "", *near, target, "", *gap, *relative, ""])
     kept = [i for i in range(len(head)) if any(line[i] for line in lines)]
     title = f"{name}: {_counted(rows)}, means over target languages {_unit(rows)}"
-    note = _left_out([task for task, _ in rows], [task for task, _ in known], "have a source")
+    note = _left_out([task for task, _ in rows], [task for task, _ in known], "no source language")
     return Table(title, [head[i] for i in kept], [[line[i] for i in kept] for line in lines], note)
 
 
@@ -240,8 +240,8 @@ def protocol_table(found: list[Task]) -> Table | None:
     if len(whole) > 1:
         over = [_over_tasks([(task.columns[name], means[name]) for task, means in whole]) for name in names]
         lines.append([f"mean of {len(whole)} tasks", "", *_against_base(over, whole[0][0].metric)])
-    title = f"{', '.join(names)}: {_counted(rows)}, means over the same target languages {_unit(rows)}"
-    note = _left_out([task for task, *_ in rows], [task for task, _ in whole], "have every column")
+    title = f"protocols beside each other: {_counted(rows)}, means over the same target languages {_unit(rows)}"
+    note = _left_out([task for task, *_ in rows], [task for task, _ in whole], "not in every column")
     return Table(title, head, lines, "; ".join(filter(None, [f"difference: from {base}", note])))
 
 
@@ -282,12 +282,14 @@ def _unit(rows: Sequence[tuple]) -> str:
     return "in percent" if all(is_share(task.metric) for task, *_ in rows) else "(shares in percent)"
 
 
-def _left_out(all_of_them: list[Task], averaged: list[Task], what: str) -> str:
-    """What a mean over tasks is of, where that is not plain to see."""
-    rest = [task.name for task in all_of_them if not any(task is other for other in averaged)]
+def _left_out(all_of_them: list[Task], averaged: list[Task], lack: str) -> str:
+    """What a mean over tasks leaves out, if there is one, and why. lack: of those that may be averaged."""
+    rest = [task for task in all_of_them if not any(task is other for other in averaged)]
     if not rest or len(averaged) < 2:
         return ""
-    return f"mean: of tasks that {what} and are scored by a share, the more the better; without {'; '.join(rest)}"
+    return "not in the mean: " + "; ".join(
+        f"{t.name} ({lack if t.averaged else 'lower is better, or no share'})" for t in rest
+    )
 
 
 def _range(ends: Sequence[float] | None, metric: str) -> str:

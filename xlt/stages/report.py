@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def _suite(runs: list[dict], found: list[Task], out: Path | None, screen: Screen
     pages = suite_tables(found)
     _show(screen, pages, stamps(runs))
     names = " | ".join(sorted({task.dataset for task in found}))
-    screen.say(f"\nlanguage by language, with curves and matrices: --dataset {names}")
+    screen.say("\n" + textwrap.fill(f"language by language, with curves and matrices: --dataset {names}", WIDTH))
     drawn = []
     for task in found:
         own, at = _of(runs, task), (task.dataset, task.metric)
