@@ -22,10 +22,14 @@ _PIECE = re.compile(r"([/,_-]*)([^/,_-]+)")  # of a run's name, with what separa
 
 @dataclass(frozen=True)
 class Column:
-    """One task by one protocol, in R runs that differ in their seed (few-shot: or in their bucket), in that order."""
+    """One task by one protocol, in R runs that differ in their seed (few-shot: or in their bucket), in that order.
+
+    interval: (ends, level) of the mean over targets and runs, where it was found from their rows.
+    """
 
     runs: list[dict]
     scores: list[dict[str, float]]
+    interval: tuple[list[float], float] | None = None
 
     @property
     def languages(self) -> set[str]:
@@ -89,7 +93,9 @@ class Figures:
 
 
 def _interval(task: Task, column: Column) -> tuple[list[float] | None, float | None]:
-    """Of the target mean, and its level, where it is known: of a single run, with these sources."""
+    """Of the target mean, and its level, where it is known: at least of a single run, with these sources."""
+    if column.interval:
+        return column.interval
     run, at = column.runs[0], (task.dataset, task.metric)
     if len(column.runs) > 1 or _at(run, "transfer", *at).get("source") != task.source:
         return None, None

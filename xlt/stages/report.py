@@ -31,7 +31,7 @@ from xlt.reporting.tables import (
     stamps,
     to_markdown,
 )
-from xlt.stages.comparing import Comparison, compare_runs, table_of
+from xlt.stages.comparing import Comparison, compare_runs, table_of, with_intervals
 from xlt.training.progress import Screen
 
 
@@ -82,18 +82,21 @@ def main(argv: list[str]) -> int:
     told, beside = _alone(runs, dataset, metric), comparisons(runs, dataset, metric)
     _show(screen, [*([runs_beside_each_other(dataset, metric, told)] if told else []), *beside], stamps(runs))
     pages = [*([runs_below_each_other(dataset, metric, told)] if told else []), *beside]
-    pictures = _heat_maps(matrices(runs, dataset, metric), options.out)
+    pictures = [] if options.out is None else _heat_maps(matrices(runs, dataset, metric), options.out)
     _write(options.out, _page(pages, stamps(runs)), csv_table(metric, lines), pictures)
     return 0
 
 
 def _suite(runs: list[dict], found: list[Task], out: Path | None, screen: Screen) -> int:
     """Several tasks: a table over them on screen; in the files each task language by language, too."""
+    found = [with_intervals(task) for task in found]
     pages = suite_tables(found)
     _show(screen, pages, stamps(runs))
     names = " | ".join(sorted({task.dataset for task in found}))
     screen.say("\n" + textwrap.fill(f"language by language, with curves and matrices: --dataset {names}", WIDTH))
-    drawn = []
+    if out is None:
+        return 0
+    drawn: list[tuple[str, str, Matrix]] = []
     for task in found:
         own, at = _of(runs, task), (task.dataset, task.metric)
         told = _alone(own, *at)
@@ -155,10 +158,8 @@ def _csv(found: Comparison) -> str:
     return out.getvalue()
 
 
-def _heat_maps(found: list[tuple[str, str, Matrix]], out: Path | None) -> list[Path]:
-    """One for each matrix, where they can be drawn and are asked for."""
-    if out is None:
-        return []
+def _heat_maps(found: list[tuple[str, str, Matrix]], out: Path) -> list[Path]:
+    """One for each matrix, where they can be drawn."""
     pictures = [out.with_name(f"{out.name}-matrix-{number}.svg") for number in range(1, len(found) + 1)]
     return [place for (_, title, matrix), place in zip(found, pictures, strict=True) if heat_map(matrix, title, place)]
 
