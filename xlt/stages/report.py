@@ -113,10 +113,8 @@ def _of(runs: list[dict], task: Task) -> list[dict]:
 
 def _alone(runs: list[dict], dataset: str, metric: str) -> list[Line]:
     """Of the runs that only a table of runs tells of; there may be none."""
-    apart, scored = (
-        told_apart(runs, dataset, metric),
-        "transfer" if any(run.get("transfer") for run in runs) else "results",
-    )
+    scored = "transfer" if any(run.get("transfer") for run in runs) else "results"
+    apart = told_apart(runs, dataset, metric)
     return collect(apart, dataset, metric)[2] if any(dataset in run.get(scored, {}) for run in apart) else []
 
 
