@@ -31,7 +31,7 @@ def write(folder, name, seed, means, dataset="sib200", digest="same", rule=None)
             results[code] = found.sums["accuracy"].score
     scored = {
         "results": {dataset: {"accuracy": results, "coral": dict.fromkeys(means, 0.5)}},
-        "transfer": {dataset: {"accuracy": {"source": ["en"]}}},
+        "transfer": {dataset: {"accuracy": transfer(results, ["en"], True)} if "en" in results else {}},
     }
     metrics = {
         "run": f"{name}/seed={seed}",
@@ -115,7 +115,6 @@ def over_tasks(folder, dataset, seeds, means):
         run, how = json.loads((place / "metrics.json").read_text()), {"draws": 300, "seed": 5, "level": 0.9}
         found = {code: Statistics.load(place / "statistics" / f"{dataset}.{code}.npz") for code in means}
         own = intervals(found, ["en"], {"accuracy": True}, **how)
-        run["transfer"] = {dataset: {"accuracy": transfer(run["results"][dataset]["accuracy"], ["en"], True)}}
         run |= {"bootstrap": how, "intervals": {dataset: own}, "protocol": {"name": "transfer"}, "split": "test"}
         (place / "metrics.json").write_text(json.dumps(run))
 

@@ -190,7 +190,7 @@ def cell(values: list[float] | None, metric: str) -> str:
         return ""
     scale, digits = scale_of(metric)
     spread = f" ±{scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{scale * mean(values):.{digits}f}{spread}"
+    return f"{round(scale * mean(values), digits) + 0.0:.{digits}f}{spread}"  # no -0.0
 
 
 def signed(difference: float, metric: str) -> str:
