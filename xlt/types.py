@@ -27,7 +27,7 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary, recommendation."""
+        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary, recommendation, multiple_choice, dialog."""
 
     def languages(self, view: str) -> list[str]:
         """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""
@@ -170,8 +170,8 @@ class Objective(Protocol):
     metric: ClassVar[str]
     higher_is_better: ClassVar[dict[str, bool]]
 
-    def texts(self, row: dict) -> tuple[str | list[str], ...]:
-        """The texts of a row that become segments; of a text given as a list of words each word is tokenized by itself."""
+    def texts(self, row: dict) -> tuple[str | list[str] | tuple[str, ...], ...]:
+        """The texts of a row that become segments; of a list of words, or a tuple of texts, each is tokenized by itself (see `xlt.data.subwords`)."""
 
     def modules(self, width: int, labels: Labels | None) -> dict[str, torch.nn.Module]:
         """New parameters that it needs beside the model's, by name."""

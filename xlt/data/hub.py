@@ -6,7 +6,7 @@ The only room that imports datasets.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ class Hub:
         from datasets import get_dataset_config_names
 
         names = self._ask(None, lambda: get_dataset_config_names(self.name))
-        self._listed = {code: name for name in names if (code := self._code(name)) is not None}
+        found = {code: name for name in names if (code := self._code(name)) is not None}
+        self._listed = {code: name for code, name in found.items() if not _other_form(code, found)}
         if not self._listed:
             raise DataError(
                 f"dataset.hub: no config of {self.name} is like {self.config} (it has {', '.join(names[:8])}); correct "
@@ -158,6 +159,14 @@ class Hub:
                 f"dataset.hub: {self._place(config)} cannot be loaded ({reason}); without network, give the folder of "
                 "your copy: dataset.root=DIR"
             ) from error
+
+
+def _other_form(code: str, codes: Collection[str]) -> bool:
+    """Whether it is a language's rows in another form, as XCOPA's translation-it beside it; en-de beside de is a pair."""
+    from xlt import languages
+
+    form, _, language = code.rpartition("-")
+    return language in codes and len(form) > 0 and not languages.known(code) and not languages.known(form)
 
 
 def _label_names(features) -> dict[str, Callable]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from xlt import signals
 from xlt.data.cleaning import minhash
-from xlt.data.cleaning.held_out import TEXTS
+from xlt.data.cleaning.held_out import LISTS, TEXTS, listed
 from xlt.data.cleaning.scripts import folded
 from xlt.errors import ConfigError
 from xlt.types import Dataset
@@ -149,7 +149,7 @@ def parallel_ids(learned: Learned) -> set:
 
 def text_of(row: dict) -> str:
     """All texts of a row as one, folded."""
-    texts = [row[name] for name in TEXTS if row.get(name)]
+    texts = [*(row[name] for name in TEXTS if row.get(name)), *listed(row, LISTS)]
     return folded("\n".join(texts or [" ".join(row.get("tokens", ()))]))
 
 

@@ -1,7 +1,8 @@
 """What a row of each view must hold: from a raw row with the file's column names to a checked row with ours.
 
-A column may be named by several names, `label|category`: the first that the file has is taken. `#` is the row's number
-among those of its file: the id where lines of several files belong together and none is written.
+A column may be named by several names, `label|category`: the first that the file has is taken. `choice1+choice2` are
+several of the file's columns, one list of ours. `#` is the row's number among those of its file: the id where lines of
+several files belong together and none is written.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ class View(str, Enum):
     retrieval = "retrieval"
     dictionary = "dictionary"
     recommendation = "recommendation"
+    multiple_choice = "multiple_choice"
+    dialog = "dialog"
+    conversation = "conversation"  # a whole dialog, which `xlt.data.dialogs` unfolds to rows of `dialog`
 
 
 REQUIRED = {
@@ -34,6 +38,9 @@ REQUIRED = {
     View.retrieval: ("query", "positives"),
     View.dictionary: ("word", "translation"),
     View.recommendation: ("history", "next"),
+    View.multiple_choice: ("premise", "choices", "label"),
+    View.dialog: ("history", "response"),
+    View.conversation: ("turns",),
 }
 OPTIONAL = {
     View.text: ("doc",),
@@ -41,6 +48,9 @@ OPTIONAL = {
     View.tagging: ("label",),
     View.retrieval: ("candidates",),
     View.recommendation: ("candidates",),
+    View.multiple_choice: ("question",),
+    View.dialog: ("persona", "candidates", "doc"),
+    View.conversation: ("persona",),
 }
 FIELDS = {
     view: ("id", *(name for name in names if name != "id"), *OPTIONAL.get(view, ())) for view, names in REQUIRED.items()
@@ -51,9 +61,11 @@ KNOWN = sorted({name for names in FIELDS.values() for name in names})
 def projector(view: View, columns: dict[str, str], labels: list[str] | None, max_line: int) -> Callable[[dict], dict]:
     """The function that makes a row of `view` from a raw row, or raises BadRow.
 
-    columns: ours -> theirs. labels: the only ones allowed. max_line: characters of a text.
+    columns: ours -> theirs. labels: the only ones allowed; of multiple choice, what labels call the first choice, the
+    second and so on (None: 0, 1, ...), and a row's label is the number of its choice, from 0. max_line: characters of a text.
     """
-    wanted = [(ours, columns[ours].split("|"), _CHECKS.get(ours, _text)) for ours in FIELDS[view] if ours in columns]
+    checks = _CHECKS | _CHECKS_OF.get(view, {})
+    wanted = [(ours, columns[ours].split("|"), checks.get(ours, _text)) for ours in FIELDS[view] if ours in columns]
     known = None if labels is None else set(labels)
 
     def project(raw: dict) -> dict:
@@ -71,6 +83,8 @@ def projector(view: View, columns: dict[str, str], labels: list[str] | None, max
                     )
         if view is View.qa:
             _check_answers(row)
+        if view is View.multiple_choice:
+            row["label"] = _choice(row, labels)
         return row
 
     return project
@@ -80,6 +94,8 @@ def _value(raw: dict, ours: str, theirs: list[str]) -> object:
     for name in theirs:
         if name in raw:
             return raw[name]
+        if "+" in name and all(part in raw for part in name.split("+")):
+            return [raw[part] for part in name.split("+")]
     raise BadRow(
         f"no column {' or '.join(theirs)}; it has {', '.join(map(str, raw))}: name the right one in "
         f"dataset.columns.{ours}"
@@ -121,6 +137,32 @@ def _texts(name: str, value: object, max_line: int) -> list[str]:
 def _some_texts(name: str, value: object, max_line: int) -> list[str]:
     """There may be none."""
     return [] if value == [] else _texts(name, value, max_line)
+
+
+def _choices(name: str, value: object, max_line: int) -> list[str]:
+    choices = _texts(name, value, max_line)
+    if len(choices) == 1:
+        raise BadRow(f"{name} has one text, and there is nothing to choose; give two or more, or remove the row")
+    return choices
+
+
+def _choice(row: dict, labels: list[str] | None) -> int:
+    """The number of the right choice, from 0."""
+    count = len(row["choices"])
+    names = [str(i) for i in range(count)] if labels is None else labels[:count]
+    if row["label"] not in names:
+        raise BadRow(
+            f"label {row['label']!r} is not one of {', '.join(names)}, by which its {count} choices go{_named(row)}; correct it, or list in "
+            "dataset.label_names what labels call the first choice, the second and so on"
+        )
+    return names.index(row["label"])
+
+
+def _turns(name: str, value: object, max_line: int) -> list[str]:
+    """What the speakers say in turn, also from a list of such lists ([user, response] pairs)."""
+    if isinstance(value, list) and value and all(isinstance(item, list) for item in value):
+        value = [text for item in value for text in item]
+    return _texts(name, value, max_line)
 
 
 def _item(name: str, value: object, max_line: int) -> str | int:
@@ -186,4 +228,8 @@ _CHECKS = {
     "history": _items,
     "next": _item,
     "answers": _answers,
+    "choices": _choices,
+    "persona": _some_texts,
+    "turns": _turns,
 }
+_CHECKS_OF = {View.dialog: {"history": _some_texts}}  # of columns that mean something else in another view

@@ -43,11 +43,13 @@ class Files:
     format: Format
     columns: dict[
         str, str
-    ]  # our column: the file's. `a|b`: the first it has; `#`: its number. 1, 2: there is no header
+    ]  # our column: the file's. `a|b`: the first it has; `a+b`: a list of both; `#`: its number. 1, 2: there is no header
     split_names: dict[
         str, str | None
     ]  # train, dev, test: the file's. `a|b`: the first that is there; `a+b`: both; null: none
-    label_names: list[str] | None  # the closed set, in the order of the ids; null: any
+    label_names: (
+        list[str] | None
+    )  # the closed set, in the order of the ids; null: any. Of multiple choice: what labels call the choices, in order
     language_codes: list[str] | None  # those to offer; null: all that are found
     align_on: str | None  # one of our columns; null: languages are independent
     pivot: str | None  # aligned pairs are pivot-X; null: every pair
@@ -182,7 +184,7 @@ class Files:
 
     @property
     def _header(self) -> bool:
-        return not all(name.isdigit() for name in self.columns.values())
+        return not all(part.isdigit() for name in self.columns.values() for part in name.split("+"))
 
     @cached_property
     def _numbered(self) -> bool:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Text = str | list[str]  # a list: words, each of them cut by itself
+Text = str | list[str] | tuple[str, ...]  # a list: the words of one text, each cut by itself; a tuple: texts that do not belong together
 
 
 @dataclass(frozen=True)
 class Encoding:
     """One text as the tokenizer cut it. L tokens, no special ones.
 
-    offsets: int64 (L, 2), begin and end of each token in the text, in characters; of a text given as words, in its word.
+    offsets: int64 (L, 2), begin and end of each token in the text, in characters; of a text given as words, in its word. A tuple's texts are words here.
     words: int64 (L,), rising: which word each token is of. Of a text given as words every word has a token: one that the tokenizer makes
     nothing of (U+200B) has its unknown token. Of a plain text, what the tokenizer takes for words; -1 where it takes nothing for one.
     """
@@ -69,14 +69,14 @@ def encodings(tokenizer) -> Callable[[list[Text]], list[Encoding]]:
     gap = _gap(ask)
 
     def spaced(words: list[str]) -> list[str]:
-        return [words[0], *(gap + word for word in words[1:])] if gap and words else words
+        return [words[0], *(gap + word for word in words[1:])] if gap and words else list(words)
 
     def encode(texts: list[Text]) -> list[Encoding]:
         found: dict[int, Encoding] = {}
-        for kind in (str, list):
+        for kind, form in ((str, str), (list, spaced), (tuple, list)):
             which = [i for i, text in enumerate(texts) if isinstance(text, kind)]
-            asked = [texts[i] if kind is str else spaced(texts[i]) for i in which]
-            for i, e in zip(which, ask(asked, kind is list) if asked else [], strict=True):
+            asked = [form(texts[i]) for i in which]
+            for i, e in zip(which, ask(asked, kind is not str) if asked else [], strict=True):
                 found[i] = _encoding(e) if kind is str else _with_all_words(_encoding(e), len(texts[i]), unknown)
         return [found[i] for i in range(len(texts))]
 

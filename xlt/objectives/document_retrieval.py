@@ -46,9 +46,9 @@ class DocumentRetrieval:
     modules = plain_text.modules
     loss, loss_by_row, predict = ranking.loss, ranking.loss_by_row, ranking.predict
 
-    def texts(self, row: dict) -> tuple[str | list[str], ...]:
+    def texts(self, row: dict) -> tuple[str | tuple[str, ...], ...]:
         """The query, and its documents; those that are not its own come last."""
-        return row["query"], [*row["positives"], *row.get("candidates", [])]
+        return row["query"], (*row["positives"], *row.get("candidates", []))
 
     def annotate(self, row: dict, encodings: tuple) -> dict[str, np.ndarray]:
         """Where each document begins, what it says, and how many are right."""

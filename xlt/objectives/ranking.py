@@ -1,6 +1,6 @@
 """What objectives that rank documents (or items) for a query do alike: rows, the loss over a batch's documents, an index of all, and its scores. No objective of its own.
 
-A row has texts that ask (a query, or the items of a history) and documents, of which the first ones are right. A text of a row is the list of all its documents, so
+A row has texts that ask (a query, or the items of a history) and documents, of which the first ones are right. A text of a row is the tuple of all its documents, so
 each is tokenized by itself; where each begins is noted, and what it says by a hash, for a document stands in many rows and is read once a batch.
 """
 
@@ -24,7 +24,8 @@ from xlt.objectives.losses import loss  # noqa: F401  a method, too
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
-ANNOTATION = "ranking 1"
+ANNOTATION = "ranking 2"
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "segment_ids", "language_ids")  # what a model reads
 SHOWN, HEAD = 10, 100  # documents of each query in the predictions, and how many characters of each
 
 
@@ -104,9 +105,7 @@ def documents(rows: Rows, segment: int, vocabulary: Vocabulary, max_length: int)
 
 def unit_vectors(self, model, batch: Batch, name: str) -> torch.Tensor:
     """vectors_UD of length 1 of the texts NAME."""
-    inputs = {key: batch[f"{name}_{key}"] for key in ("input_ids", "attention_mask")}
-    if f"{name}_language_ids" in batch.tensors:
-        inputs["language_ids"] = batch[f"{name}_language_ids"]
+    inputs = {key: batch[f"{name}_{key}"] for key in INPUTS if f"{name}_{key}" in batch.tensors}
     return F.normalize(pool(model.hidden(inputs, self.layer), inputs["attention_mask"], self.pool).float(), dim=-1)
 
 
@@ -140,19 +139,33 @@ class Found(NamedTuple):
     first: list[tuple[int, int]]
 
 
-def find(self, outputs: dict, gold: Gold, but: Sequence[np.ndarray] | None = None) -> Found:
-    """Search with all queries of a language among all documents of its rows. but: of each row, hashes of documents that are not wanted (an item had already)."""
-    numbers: dict[tuple, int] = {}
-    first, vectors, right = [], [], []
+class Numbered(NamedTuple):
+    """The U different documents of all rows of a language. mine: of each row the numbers of its documents, in its order. first: of each document a mention of it (row, place)."""
+
+    mine: list[list[int]]
+    first: list[tuple[int, int]]
+    vectors_UD: np.ndarray
+
+
+def numbered(outputs: dict, gold: Gold, numbers: dict[tuple, int]) -> Numbered:
+    """Documents that say the same are one. numbers: is filled with the number of each hash."""
+    mine, first, vectors = [], [], []
     for i in range(gold.size):
-        mine = [numbers.setdefault(tuple(h), len(numbers)) for h in gold.notes["document_says"][i].tolist()]
-        for place, number in enumerate(mine):
+        mine.append([numbers.setdefault(tuple(h), len(numbers)) for h in gold.notes["document_says"][i].tolist()])
+        for place, number in enumerate(mine[-1]):
             if number == len(first):  # met for the first time
                 first.append((i, place))
                 vectors.append(outputs["documents"][i][place])
-        right.append(set(mine[: int(gold.notes["right"][i][0])]))
+    return Numbered(mine, first, np.stack(vectors))
+
+
+def find(self, outputs: dict, gold: Gold, but: Sequence[np.ndarray] | None = None) -> Found:
+    """Search with all queries of a language among all documents of its rows. but: of each row, hashes of documents that are not wanted (an item had already)."""
+    numbers: dict[tuple, int] = {}
+    mine, first, vectors_UD = numbered(outputs, gold, numbers)
+    right = [set(row[: int(gold.notes["right"][i][0])]) for i, row in enumerate(mine)]
     unwanted = [{numbers.get(tuple(h), -1) for h in hashes.tolist()} - mine for hashes, mine in zip(but or (), right, strict=False)]  # fmt: skip
-    index, asking_ND = Index(torch.from_numpy(np.stack(vectors))), torch.from_numpy(outputs["asking"])
+    index, asking_ND = Index(torch.from_numpy(vectors_UD)), torch.from_numpy(outputs["asking"])
     most = max(map(len, unwanted), default=0)
     scores_NT, found_NT = (column.numpy() for column in index.search(asking_ND, self.depth + most))
     if most:

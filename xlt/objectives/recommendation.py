@@ -73,13 +73,13 @@ class Recommendation:
         """Notes are of the items that count."""
         return f"{ranking.ANNOTATION}, {self.history_length} of the history"
 
-    def texts(self, row: dict) -> tuple[str | list[str], ...]:
+    def texts(self, row: dict) -> tuple[tuple[str, ...], ...]:
         """The newest items of the history, and the next one before others of the market."""
         if not all(isinstance(text, str) for text in (*row["history"], row["next"])):
             raise BadRow(
                 "history or next is a number where a text is expected; give the catalogue, too: dataset=recommendation_files"
             )
-        return row["history"][-self.history_length :], [row["next"], *row.get("candidates", [])]
+        return tuple(row["history"][-self.history_length :]), (row["next"], *row.get("candidates", []))
 
     def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
         if self.history is History.mean:
@@ -129,7 +129,7 @@ class Recommendation:
     def records(self, outputs: dict, gold: Gold) -> Iterator[dict]:
         """History and next item, its rank, and what was found instead."""
         for row, shown in zip(gold.rows, ranking.shown(self, self._found(outputs, gold), gold), strict=True):
-            yield {"history": self.texts(row)[0], "next": row["next"], **shown}
+            yield {"history": list(self.texts(row)[0]), "next": row["next"], **shown}
 
     def _found(self, outputs: dict, gold: Gold) -> ranking.Found:
         had = None if self.repeats else [gold.notes["history_says"][i] for i in range(gold.size)]

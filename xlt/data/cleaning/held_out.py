@@ -11,7 +11,8 @@ from xlt.errors import ConfigError, DataError
 from xlt.types import Dataset
 
 MOST_HELD_OUT = 4_000_000  # lines, about 0.4 GB
-TEXTS = ("text", "text_pair", "source", "target", "context", "question", "query")
+TEXTS = ("text", "text_pair", "source", "target", "context", "question", "query", "premise", "response")
+LISTS = ("choices", "history")  # of texts; of a user's history of items, those that are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,11 @@ def held_out_texts(datasets: Iterable[Dataset]) -> Iterator[str]:
     for data, view, language, split in held_out(datasets):
         for row in data.rows(view, language, split):
             yield from (row[name] for name in TEXTS if name in row)
-            if "positives" in row:
-                yield from row["positives"]
+            yield from listed(row, ("positives", *LISTS))
             if "tokens" in row:
                 yield " ".join(row["tokens"])
+
+
+def listed(row: dict, columns: Iterable[str]) -> Iterator[str]:
+    """The texts in those columns of a row that are lists."""
+    return (text for name in columns for text in row.get(name, ()) if isinstance(text, str))
