@@ -120,11 +120,12 @@ def _weights(train: schema.Train) -> list[str]:
     ]
 
 
+TASKS = ("classification", "multilabel", "regression", "tagging", "qa", "retrieval", "recommendation")
 VIEWS = {
     "pretrain": ("text", "parallel"),
     "align": ("parallel", "dictionary", "text"),
-    "finetune": ("classification", "tagging", "qa", "retrieval", "recommendation"),
-    "matrix": ("classification", "tagging", "qa", "retrieval", "recommendation"),
+    "finetune": TASKS,
+    "matrix": TASKS,
 }  # what an objective may read to be one of the stage
 
 
