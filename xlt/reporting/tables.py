@@ -24,6 +24,7 @@ NO_SHARES = {
     "squared_distance",
     "coral",
     "variance",
+    "mean_absolute_error",
 }  # all else is in [0, 1]
 NOTES = {
     "oracle": "checkpoint chosen on TARGET dev data: no zero-shot transfer",
