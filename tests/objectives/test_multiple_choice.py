@@ -1,5 +1,7 @@
 """Several texts, one of which goes with a premise: what is read is the tokenizer's pair, the loss is torch's, and rows may have different numbers of choices."""
 
+from itertools import chain, pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -16,8 +18,16 @@ from xlt.evaluation.loop import predict
 from xlt.models.build import FromScratch, build
 from xlt.vocabulary import Vocabulary
 
-WORDS = [*"What was the cause? effect? Why?".split(), *(f"w{i}" for i in range(40))]
-SCRIPTS = "Ta kaotas isu. 她倒了牛奶。 彼は失った ฉันร้องไห้ كان الباب مفتوحا मैं रो रहा था Payqa manam mikhuyta".split()
+WORDS = ["What", "was", "the", "cause?", "effect?", "Why?", *(f"w{i}" for i in range(40))]
+SCRIPTS = [
+    "Ta kaotas isu.",
+    "她倒了牛奶。",
+    "彼は失った",
+    "ฉันร้องไห้",
+    "كان الباب مفتوحا",
+    "मैं रो रहा था",
+    "Payqa manam mikhuyta",
+]
 
 
 def text(i, size):
@@ -68,7 +78,7 @@ def tuned(tmp_path_factory):
 def test_a_choice_is_read_as_the_tokenizer_joins_it(tmp_path, template, max_length):
     tokenizer, objective = word_tokenizer(WORDS, template), shipped("multiple_choice")
     batch = batch_of(objective, table_of(objective, tokenizer, tmp_path), Vocabulary.of(tokenizer), range(13), max_length)  # fmt: skip
-    left, right = (sum(side, []) for side in zip(*map(pairs_of, ROWS), strict=True))
+    left, right = (list(chain.from_iterable(side)) for side in zip(*map(pairs_of, ROWS), strict=True))
     expected = tokenizer(left, right, truncation=True, max_length=max_length, padding=True, return_token_type_ids=True)
     assert batch["input_ids"].tolist() == expected["input_ids"]
     assert batch["attention_mask"].tolist() == expected["attention_mask"]
@@ -88,7 +98,7 @@ def test_every_choice_is_tokenized_as_if_it_stood_alone_in_any_script(tmp_path):
     trainer = tokenizers.trainers.BpeTrainer(special_tokens=["<pad>", "<s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), vocab_size=300)  # fmt: skip
     made.train_from_iterator(SCRIPTS * 3, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="<s>")
-    rows = [{"premise": a, "choices": [b, a, b, f"{a} {b}"], "label": 3} for a, b in zip(SCRIPTS, SCRIPTS[1:], strict=False)]  # fmt: skip
+    rows = [{"premise": a, "choices": [b, a, b, f"{a} {b}"], "label": 3} for a, b in pairwise(SCRIPTS)]  # fmt: skip
     objective = shipped("multiple_choice")
     table = table_of(objective, tokenizer, tmp_path, rows)
     begins = table.gold({}).notes["begins"]

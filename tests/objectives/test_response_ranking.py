@@ -241,5 +241,7 @@ def test_what_cannot_be():
         shipped("response_ranking", temperature=0.0)
     with pytest.raises(ConfigError, match="objective.layer: -2 is below 0"):
         shipped("response_ranking", layer=-2)
-    with pytest.raises(BadRow, match="history is empty and there is no persona, so nothing is answered; remove the row"):
+    with pytest.raises(
+        BadRow, match="history is empty and there is no persona, so nothing is answered; remove the row"
+    ):
         shipped("response_ranking").texts({"history": [], "persona": [], "response": "a"})

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Text = str | list[str] | tuple[str, ...]  # a list: the words of one text, each cut by itself; a tuple: texts that do not belong together
+Text = (
+    str | list[str] | tuple[str, ...]
+)  # a list: the words of one text, each cut by itself; a tuple: texts that do not belong together
 
 
 @dataclass(frozen=True)
