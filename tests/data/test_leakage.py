@@ -113,3 +113,19 @@ def test_pairs_and_tokens_are_texts_too():
 def test_wrong_numbers_are_sentences(changes, sentence):
     with pytest.raises(ConfigError, match=sentence):
         LeakageGuard(action=Action.report, **{**NUMBERS, **changes})
+
+
+@pytest.mark.parametrize(
+    ("view", "row"),
+    [
+        ("multiple_choice", lambda i: {"premise": text("en", i), "choices": [text("en", i + 50), text("en", i + 60)], "label": 0}),
+        ("dialog", lambda i: {"history": [text("en", i), text("en", i + 50)], "response": text("en", i + 60)}),
+        ("recommendation", lambda i: {"history": [text("en", i), text("en", i + 50)], "next": text("en", i + 60)}),
+    ],
+)  # fmt: skip
+def test_rows_of_every_view_have_a_text(view, row):
+    """The second test row is a training row; the first shares one of its texts."""
+    test = [row(3) | {key: value for key, value in row(20).items() if key in ("choices", "history")}, row(7), row(30)]
+    data = Toy({(view, "en", "train"): [row(i) for i in range(10)], (view, "en", "test"): test})
+    guard = LeakageGuard(action=Action.report, **NUMBERS)
+    assert guard.search([Learned(data, view, ["en"])]).find(data, view, "en", "test") == {"id": [], "text": [1]}

@@ -28,6 +28,8 @@ COLUMNS = {
     "qa": ["id", "question", "context", "answers"],
     "retrieval": ["query", "positives"],
     "dictionary": ["word", "translation"],
+    "multiple_choice": ["premise", "choices", "label"],
+    "dialog": ["history", "response", "persona", "candidates"],
 }
 
 
@@ -87,6 +89,8 @@ GOOD = {
     "tagging": {"tokens": ["a", "b"], "tags": ["O", "O"]},
     "qa": {"id": 1, "question": "q", "context": "ab c", "answers": [{"text": "c", "start": 3}]},
     "retrieval": {"query": "q", "positives": ["a"]},
+    "multiple_choice": {"premise": "p", "choices": ["a", "b"], "label": 1},
+    "dialog": {"history": [], "response": "r", "persona": ["p"], "candidates": []},
 }
 
 
@@ -257,6 +261,38 @@ def test_answers_of_both_kinds(tmp_path, start):
     assert [row["answers"] for row in files(tmp_path, "qa").rows("qa", "ar", "test")] == [squad, squad]
 
 
+def test_several_columns_are_one_list(tmp_path):
+    """The first that has all of them; without header by their numbers."""
+    row = {"premise": "p", "choices": ["a", "b", "c"], "label": 2}
+    for code, header in (("en", "premise\ta1\ta2\ta3\tlabel"), ("de", "label\ta1\ta3\ta2\tpremise")):
+        cells = row | dict(zip(("a1", "a2", "a3"), row["choices"], strict=True))
+        put(tmp_path / code / "test.tsv", [header, "\t".join(str(cells[name]) for name in header.split("\t"))])
+    columns = {"premise": "premise", "label": "label", "choices": "choices|a1+a2+a3+a4|a1+a2+a3"}
+    data = files(tmp_path, "multiple_choice", pattern="{root}/{lang}/{split}.tsv", columns=columns)
+    assert [list(data.rows("multiple_choice", code, "test")) for code in ("en", "de")] == [[row], [row]]
+    put(tmp_path / "fr" / "test.tsv", ["p\ta\tb\tc\t2"])
+    columns = {"premise": "1", "choices": "2+3+4", "label": "5"}
+    bare = files(tmp_path, "multiple_choice", pattern="{root}/{lang}/{split}.tsv", columns=columns)
+    assert list(bare.rows("multiple_choice", "fr", "test")) == [row]
+    put(tmp_path / "fr" / "test.tsv", ["premise\tchoice\tlabel", "p\ta\t2"])
+    again = files(tmp_path, "multiple_choice", pattern="{root}/{lang}/{split}.tsv", columns=data.columns)
+    assert refused(lambda: again.rows("multiple_choice", "fr", "test")).endswith(
+        "line 2: no column choices or a1+a2+a3+a4 or a1+a2+a3; it has premise, choice, label: name the right one in dataset.columns.choices"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"), [(None, [0, "1", 2]), (["1", "2", "3"], [1, "2", 3]), (["A", "B", "C", "D"], ["A", "B", "C"])]
+)
+def test_labels_number_the_choices_from_0_from_1_or_have_names(tmp_path, names, labels):
+    rows = [{"premise": "p", "choices": ["a", "b", "c"], "label": label} for label in labels]
+    put(tmp_path / "en" / "train.jsonl", rows)
+    data = files(tmp_path, "multiple_choice", label_names=names)
+    assert [row["label"] for row in data.rows("multiple_choice", "en", "train")] == [0, 1, 2]
+    put(tmp_path / "en" / "train.jsonl", [rows[2] | {"choices": ["a", "b"]}])
+    assert "is not one of" in refused(lambda: data.rows("multiple_choice", "en", "train"))
+
+
 def test_columns_named_by_the_pair(tmp_path):
     put(tmp_path / "en-de" / "train.tsv", ["de\ten", "zwei\ttwo"])
     data = files(
@@ -323,6 +359,24 @@ def test_missing_column_lists_those_found(tmp_path):
             {"positives": []},
             "positives is [] where a list of strings is expected; correct or remove the row",
         ),
+        (
+            "multiple_choice",
+            {"choices": ["a"]},
+            "choices has one text, and there is nothing to choose; give two or more, or remove the row",
+        ),
+        (
+            "multiple_choice",
+            {"choices": ["a", None]},
+            "choices[1] is missing where a string is expected; correct or remove the row",
+        ),
+        (
+            "multiple_choice",
+            {"label": 2},
+            "label '2' is not one of 0, 1, by which its 2 choices go; correct it, or list in dataset.label_names what labels call the first "
+            "choice, the second and so on",
+        ),
+        ("dialog", {"history": ["a", 3]}, "history[1] is 3 where a string is expected; correct or remove the row"),
+        ("dialog", {"response": None}, "response is missing where a string is expected; correct or remove the row"),
     ],
 )
 def test_value_that_does_not_fit(tmp_path, view, change, sentence):
@@ -555,6 +609,43 @@ def test_pairs_of_the_hub_are_found_by_its_own_codes(tmp_path, monkeypatch):
     ]
 
 
+def test_xcopa_and_social_iqa_are_read_as_the_hub_has_them(tmp_path, monkeypatch):
+    """XCOPA has translations into English as configs of their own, which are no languages."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    row = {"premise": "p", "choice1": "a", "choice2": "b", "question": "effect", "label": 1, "idx": 7, "changed": False}
+    lines = ["---", "configs:"]
+    for config in ("et", "it", "translation-it"):
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for split in ("validation", "test"):
+            path = tmp_path / "xcopa" / config / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            datasets.Dataset.from_list([row | {"premise": f"{config} {split}"}]).to_parquet(str(path))
+            lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]
+    (tmp_path / "xcopa" / "README.md").write_text("\n".join([*lines, "---", ""]))
+    data = built(composed("xcopa", f"hub={tmp_path}/xcopa"))
+    assert data.languages("multiple_choice") == ["et", "it"] and data.splits("multiple_choice", "it") == ["dev", "test"]
+    expected = {"id": 7, "premise": "it test", "choices": ["a", "b"], "label": 1, "question": "effect"}
+    assert list(data.rows("multiple_choice", "it", "test")) == [expected]
+
+    asked = {"context": "c", "question": "q?", "answerA": "a", "answerB": "b", "answerC": "c", "label": "3"}
+    (tmp_path / "siqa" / "data").mkdir(parents=True)
+    for split in ("train", "validation"):
+        datasets.Dataset.from_list([asked]).to_parquet(str(tmp_path / "siqa" / "data" / f"{split}-00000-of-00001.parquet"))  # fmt: skip
+    data = built(composed("siqa", f"hub={tmp_path}/siqa"))
+    assert data.languages("multiple_choice") == ["en"] and data.splits("multiple_choice", "en") == ["train", "dev"]
+    read = {"premise": "c", "choices": ["a", "b", "c"], "label": 2, "question": "q?"}
+    assert list(data.rows("multiple_choice", "en", "train")) == [read]
+
+
+def test_pairs_on_the_hub_are_pairs_beside_a_language(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(
+        datasets, "get_dataset_config_names", lambda name: ["de", "en-de", "fiu-vro", "map-bms", "x-de"]
+    )
+    assert files(None, hub="a/b", hub_config="{lang}").languages("text") == ["de", "en-de", "fiu-vro", "map-bms"]
+
+
 def test_hub_rows_are_checked_like_others(hub):
     sentence = refused(lambda: on_hub(hub, label_names=["x"]).rows("classification", "en", "train"))
     assert sentence.startswith(f"{hub} (eng_Latn) train row 1: label 'y' is not one of x")
@@ -717,6 +808,18 @@ OWN = {
         {"id": "s", "text": "a", "tokens": ["a"], "tags": ["NOUN"]},
     ),
     "retrieval_files": ("retrieval", "en/dev.jsonl", [GOOD["retrieval"]], GOOD["retrieval"]),
+    "multiple_choice_files": (
+        "multiple_choice",
+        "en/dev.tsv",
+        ["premise\tchoice1\tchoice2\tlabel", "p\ta\tb\t1"],
+        GOOD["multiple_choice"],
+    ),
+    "dialog_files": (
+        "dialog",
+        "en/dev.json",
+        [[{"history": ["h"], "response": "r"}]],
+        {"history": ["h"], "response": "r"},
+    ),
     "qa_files": (
         "qa",
         "en/dev.jsonl",
@@ -787,6 +890,7 @@ REAL = {
     "ud_pud": "conllu_files",
     "ud_ewt": "conllu_files",
     "nusax": "classification_files",
+    "xcopa": "xcopa",
 }
 
 

@@ -22,6 +22,20 @@ def test_labels(name):
     agree(shipped(name), {"logits": RANDOM.normal(size=(50, 5))}, gold)
 
 
+def test_choices():
+    logits = [RANDOM.normal(size=2 + i % 3) for i in range(50)]
+    gold = Gold(None, notes={"right": [np.array([i % len(each)]) for i, each in enumerate(logits)]}, size=50)
+    agree(shipped("multiple_choice"), {"logits": logits}, gold)
+
+
+def test_responses():
+    asking = RANDOM.normal(size=(40, 8)).astype(np.float32)
+    responses = [(each + RANDOM.normal(size=(1 + i % 2, 8)) * 2).astype(np.float32) for i, each in enumerate(asking)]
+    says = [np.array([[i, n] for n in range(len(each))]) for i, each in enumerate(responses)]
+    notes = {"document_says": says, "dialog": [np.array([[i // 4, 0]]) for i in range(40)]}
+    agree(shipped("response_ranking"), {"asking": asking, "documents": responses}, Gold(None, notes=notes, size=40))
+
+
 @pytest.mark.parametrize("name", ["contrastive", "additive_margin", "mean_squared_error", "optimal_transport"])
 def test_translations(name):
     source = RANDOM.normal(size=(40, 8)).astype(np.float32)

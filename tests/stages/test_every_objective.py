@@ -79,7 +79,15 @@ def test_every_objective_is_run_here():
 
 def stage_of(objective) -> str | None:
     """The stage that learns it; None if it reads what nobody told this file how to give."""
-    if objective.view in ("classification", "tagging", "qa", "retrieval", "recommendation"):
+    if objective.view in (
+        "classification",
+        "tagging",
+        "qa",
+        "retrieval",
+        "recommendation",
+        "multiple_choice",
+        "dialog",
+    ):
         return "finetune"
     if objective.view in ("text", "parallel"):
         return "align" if objective.head == "encoder" else "pretrain"
@@ -95,6 +103,8 @@ def bench(tmp_path_factory, forks):
     assert test_resume.run(bench, "tokenizer", "made") == 0, (folder / "made" / "tokenizer.txt").read_text()
     _write_pairs(folder / "pairs")
     _write_frames(folder / "frames")
+    _write_choices(folder / "choices")
+    _write_dialogs(folder / "dialogs")
     return bench
 
 
@@ -124,6 +134,37 @@ def _write_frames(folder: Path) -> None:
         (folder / "en" / f"{split}.jsonl").write_text(text, encoding="utf-8")
 
 
+def _write_choices(folder: Path) -> None:
+    """<folder>/en/{train,dev}.jsonl: a sentence, and two or three, of which one has its topic."""
+    for split, rows in _classified("en"):
+        made = []
+        for i, row in enumerate(rows):
+            others = [r["text"] for r in rows[i + 1 :] + rows if r["label"] != row["label"]][: 1 + i % 2]
+            alike = next(r["text"] for r in rows[i + 1 :] + rows if r["label"] == row["label"])
+            made.append({"premise": row["text"], "choices": [*others[:1], alike, *others[1:]], "label": 1})
+        _write_lines(folder / "en" / f"{split}.jsonl", made)
+
+
+def _write_dialogs(folder: Path) -> None:
+    """<folder>/en/{train,dev}.jsonl: sentences, and another one of the last one's topic."""
+    for split, rows in _classified("en"):
+        texts = [row["text"] for row in rows]
+        made = [{"history": texts[max(0, i - i % 3 - 1) : i + 1], "response": next(r["text"] for r in rows[i + 1 :] + rows if r["label"] == row["label"])}
+                for i, row in enumerate(rows)]  # fmt: skip
+        _write_lines(folder / "en" / f"{split}.jsonl", made)
+
+
+def _classified(language: str) -> list[tuple[str, list[dict]]]:
+    """(split, rows) of the demo's topics."""
+    dataset = build_node(OmegaConf.to_container(compose("finetune", [*DEMO], []).dataset, resolve=True), "dataset")
+    return [(split, list(dataset.rows("classification", language, split))) for split in ("train", "dev")]
+
+
+def _write_lines(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 def data_of(bench, objective) -> list[str]:
     """The demo; or the pairs, for a task that reads two texts."""
     if objective.view == "tagging":
@@ -131,6 +172,13 @@ def data_of(bench, objective) -> list[str]:
             "dataset=tagging_files",
             f"dataset.root={bench.folder / 'frames'}",
             "+dataset.columns.label=label",
+            "languages.source=[en]",
+        ]
+    if objective.view in ("multiple_choice", "dialog"):
+        folder = {"multiple_choice": "choices", "dialog": "dialogs"}[objective.view]
+        return [
+            f"dataset={objective.view}_files",
+            f"dataset.root={bench.folder / folder}",
             "languages.source=[en]",
         ]
     if objective.view in ("retrieval", "recommendation"):

@@ -91,7 +91,7 @@ def choose_languages(asked: list[str] | None, dataset, view: str, split: str, ke
         near = difflib.get_close_matches(unknown[0], offered, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"{key}: {dataset.name} has no {unknown[0]} with a {split} split; {hint}it has {', '.join(offered)}"
+            f"{key}: {dataset.name} has no {unknown[0]} with a {split} split; {hint}it has {', '.join(offered) or 'none'}"
         )
     return asked
 

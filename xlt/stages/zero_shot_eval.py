@@ -1,7 +1,7 @@
 """xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of.
 
 With objective=NAME, any encoder is scored by that objective, which needs nothing that fine-tuning learns: sentence_retrieval, bitext_mining,
-document_retrieval, recommendation, and all that compare parallel sentences.
+document_retrieval, recommendation, response_ranking, and all that compare parallel sentences.
 """
 
 from __future__ import annotations

@@ -202,10 +202,13 @@ def test_held_out_texts_of_all_views():
             "tagging": {"tokens": ["a", "b"], "tags": ["O", "O"]},
             "retrieval": {"query": "r", "positives": ["s"]},
             "text": {"text": "u"},
+            "multiple_choice": {"premise": "v", "choices": ["w", "x"], "label": 0},
+            "dialog": {"history": ["y"], "response": "z"},
+            "recommendation": {"history": [3, "i"], "next": 4},
         },
         also=("parallel", "dictionary"),
     )
-    assert set(held_out_texts([data])) == {"q", "c", "t", "p", "a b", "r", "s", "u"}
+    assert set(held_out_texts([data])) == {"q", "c", "t", "p", "a b", "r", "s", "u", *"vwxyzi"}
     assert set(held_out_texts([Parts({"parallel": {"source": "x", "target": "y"}})])) == {"x", "y"}
 
 
