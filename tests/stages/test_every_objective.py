@@ -148,6 +148,16 @@ def _write_dialogs(folder: Path) -> None:
         _write_lines(folder / "en" / f"{split}.jsonl", made)
 
 
+def _write_marked(folder: Path) -> None:
+    """<folder>/en/{train,dev}.jsonl: a sentence's topic and whether it is long, as any number of labels, and its length as a number."""
+    for split, rows in _classified("en"):
+        made = []
+        for i, row in enumerate(rows):
+            labels = [name for name, here in ((row["label"], i % 3), ("long", len(row["text"]) > 40)) if here]
+            made.append({"text": row["text"], "labels": labels, "score": len(row["text"]) / 40})
+        _write_lines(folder / "en" / f"{split}.jsonl", made)
+
+
 def _classified(language: str) -> list[tuple[str, list[dict]]]:
     """(split, rows) of the demo's topics."""
     dataset = build_node(OmegaConf.to_container(compose("finetune", [*DEMO], []).dataset, resolve=True), "dataset")
