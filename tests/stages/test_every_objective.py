@@ -148,6 +148,16 @@ def _write_dialogs(folder: Path) -> None:
         _write_lines(folder / "en" / f"{split}.jsonl", made)
 
 
+def _write_marked(folder: Path) -> None:
+    """<folder>/en/{train,dev}.jsonl: a sentence's topic and whether it is long, as any number of labels, and its length as a number."""
+    for split, rows in _classified("en"):
+        made = []
+        for i, row in enumerate(rows):
+            labels = [name for name, here in ((row["label"], i % 3), ("long", len(row["text"]) > 40)) if here]
+            made.append({"text": row["text"], "labels": labels, "score": len(row["text"]) / 40})
+        _write_lines(folder / "en" / f"{split}.jsonl", made)
+
+
 def _classified(language: str) -> list[tuple[str, list[dict]]]:
     """(split, rows) of the demo's topics."""
     dataset = build_node(OmegaConf.to_container(compose("finetune", [*DEMO], []).dataset, resolve=True), "dataset")
@@ -157,18 +167,6 @@ def _classified(language: str) -> list[tuple[str, list[dict]]]:
 def _write_lines(path: Path, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def _write_marked(folder: Path) -> None:
-    """<folder>/en/{train,dev}.jsonl: a sentence's topic and whether it is long, as any number of labels, and its length as a number."""
-    dataset = build_node(OmegaConf.to_container(compose("finetune", [*DEMO], []).dataset, resolve=True), "dataset")
-    (folder / "en").mkdir(parents=True)
-    for split in ("train", "dev"):
-        text = ""
-        for i, row in enumerate(dataset.rows("classification", "en", split)):
-            labels = [name for name, here in ((row["label"], i % 3), ("long", len(row["text"]) > 40)) if here]
-            text += json.dumps({"text": row["text"], "labels": labels, "score": len(row["text"]) / 40}) + "\n"
-        (folder / "en" / f"{split}.jsonl").write_text(text, encoding="utf-8")
 
 
 def data_of(bench, objective) -> list[str]:
