@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[test,static]'
 	touch $@
 
-demo: setup ## the whole chain on the data that ships with xlt, about 3 minutes on 2 cores
+demo: setup ## the whole chain on the data that ships with xlt, about 5 minutes on 2 cores
 	scripts/demo.sh
 
 test: setup ## the fast tests, under 5 minutes on 2 cores, offline

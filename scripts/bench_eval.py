@@ -5,7 +5,8 @@
 First asserts, in fp32, that both give the same logits for the same rows (absolute 1e-5). Rows are those of bench_pretrain.py (log-normal lengths
 of mean 25, Zipf ids), tokenized beforehand on both sides; what is timed is batching, padding, the forward passes and the way back into the rows'
 order. The Trainer has its default collator, which pads each batch to its longest row, at its default of 8 rows a batch and at `--batches`; xlt has
-its default token budget. Each measurement is a process of its own, whose first rows are predicted once before the clock starts.
+its default token budget. The Trainer's rows are lists in memory, which it reads faster than a `datasets.Dataset`; xlt's lie in its cache on disk.
+Each measurement is a process of its own, whose first rows are predicted once before the clock starts; its memory counts the tokenizing, too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from statistics import median
 
 import numpy as np
 import yaml
-from bench_pretrain import HEADS, LAYERS, LONGEST, WIDTH, alone, config_of, rows_of, tokenizer_of
+from bench_pretrain import HEADS, LAYERS, LONGEST, ROWS, WIDTH, alone, config_of, rows_of, tokenizer_of
 
 LABELS, WARM, TOLERANCE = ["a", "b", "c"], 256, 1e-5
 
@@ -146,6 +147,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 64], help="rows a batch of the Trainer")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
+    if not 0 < arguments.rows <= ROWS:
+        parser.error(f"--rows: there are {ROWS} rows, and {arguments.rows} are asked for")
     found = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -153,6 +156,7 @@ def main(argv: list[str]) -> None:
         "vocabulary": arguments.vocab,
         "model": f"{LAYERS} x {WIDTH}, {HEADS} heads",
         "rows": arguments.rows,
+        "same": [],
         "rounds": [],
     }
     for number in range(arguments.rounds):
@@ -160,7 +164,9 @@ def main(argv: list[str]) -> None:
         for batch in arguments.batches:
             logits[batch], figures[f"trainer_{batch}"] = alone(by_trainer, arguments.vocab, arguments.rows, batch)
         ours, figures["xlt"] = alone(by_xlt, arguments.vocab, arguments.rows)
-        found["same"] = [same_logits(each, ours) for each in logits.values()]
+        found["same"] += [
+            {"round": number + 1, "batch": batch, **same_logits(each, ours)} for batch, each in logits.items()
+        ]
         found["rounds"].append(figures)
         for name, each in figures.items():
             print(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stages.test_comparing import write as scored_run
 from xlt import cli
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
@@ -19,7 +20,7 @@ COMMANDS = [
     for line in text.replace("\\\n", " ").split("\n")
     if line.startswith("xlt ")
 ]
-CHAIN = [c for c in COMMANDS if "run.name=first" in c or c[:1] == ["report"]]
+CHAIN = [c for c in COMMANDS if "run.name=first" in c or c == ["report", "runs/first"]]
 
 
 def test_the_commands_were_found():
@@ -45,6 +46,23 @@ def test_each_command_composes_and_builds(shell, monkeypatch, tmp_path, command)
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in ("ls", "--help")], ids=" ".join)
 def test_listings(shell, command):
     assert shell(*command).code == 0
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] == "report"], ids=" ".join)
+def test_each_report_is_made_of_finished_runs(shell, tmp_path, command):
+    """Of two data sets below each folder that it names, or of one data set in each, if they are compared."""
+    folders = [tmp_path / a for a in command[1:] if a.startswith("runs/")]
+    one_each = "--compare" in command or command == ["report", "runs/first"]
+    for folder in folders:
+        for dataset in ("sib200",) if one_each else ("nli", "sib200"):
+            scored_run(folder / dataset, folder.name, 1, {"en": 0.8, "de": 0.5, "sw": 0.4}, dataset)
+    answer = shell(*command)
+    assert (answer.code, answer.err) == (0, [])
+    assert re.search(
+        r"^ .*\bde\b" if one_each or "--dataset" in command else r"^  mean of 2 tasks", answer.out, re.MULTILINE
+    )
+    if "--out" in command:
+        assert sorted(p.name for p in tmp_path.glob("table.*")) == ["table.csv", "table.json", "table.md"]
 
 
 @pytest.mark.slow

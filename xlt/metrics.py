@@ -53,10 +53,31 @@ def _macro_f1(totals: np.ndarray) -> np.ndarray:
     return _ratio(_ratio(2 * hits, guesses + truths).sum(-1), (guesses + truths > 0).sum(-1))
 
 
+def _pearson(totals: np.ndarray) -> np.ndarray:
+    """Of (..., 6) sums: of ones, a, b, a^2, b^2 and ab. 0 where a or b is one number, but for rounding."""
+    n, a, b, aa, bb, ab = np.moveaxis(totals, -1, 0)
+    spreads = [np.where(n * xx - x * x > 1e-12 * n * xx, n * xx - x * x, 0) for x, xx in ((a, aa), (b, bb))]
+    return _ratio(n * ab - a * b, np.sqrt(spreads[0]) * np.sqrt(spreads[1]))
+
+
+def _spearman(totals: np.ndarray) -> np.ndarray:
+    """Of (..., N * N) counts of a true and a predicted place: the correlation of their ranks, equal ones sharing the mean of theirs."""
+    n = round(totals.shape[-1] ** 0.5)
+    counts = totals.reshape(*totals.shape[:-1], n, n)
+    ranks = []
+    for side in (counts.sum(-1), counts.sum(-2)):
+        ranks.append(side.cumsum(-1) - side / 2 - side.sum(-1, keepdims=True) / 2)  # from the mean rank
+    common = (counts * ranks[0][..., :, None] * ranks[1][..., None, :]).sum((-1, -2))
+    spreads = [(counts.sum(axis) * rank**2).sum(-1) for axis, rank in zip((-1, -2), ranks, strict=True)]
+    return _ratio(common, np.sqrt(spreads[0]) * np.sqrt(spreads[1]))
+
+
 FORMULAS = {  # (..., K) sums -> (...) scores
     "ratio": lambda totals: _ratio(totals[..., 0], totals[..., 1]),
     "exp_ratio": lambda totals: np.exp(_ratio(totals[..., 0], totals[..., 1])),
     "macro_f1": _macro_f1,
+    "pearson": _pearson,
+    "spearman": _spearman,
     # right, predicted and gold spans
     "f1": lambda totals: _ratio(2 * totals[..., 0], totals[..., 1] + totals[..., 2]),
     "precision": lambda totals: _ratio(totals[..., 0], totals[..., 1]),
@@ -78,8 +99,41 @@ def macro_f1(predicted: np.ndarray, gold: np.ndarray) -> float:
 
 def class_sums(predicted: np.ndarray, gold: np.ndarray, classes: int) -> Sums:
     """`macro_f1` by rows; int (R,) each, below `classes`."""
-    guesses_RN, truths_RN = (side[:, None] == np.arange(classes) for side in (predicted, gold))
+    return label_sums(*(side[:, None] == np.arange(classes) for side in (predicted, gold)))
+
+
+def label_sums(guesses_RN: np.ndarray, truths_RN: np.ndarray) -> Sums:
+    """The mean F1 over the labels that occur in gold or predictions, where a row has any number of them; bool. 0 if none occurs."""
     return Sums(np.concatenate([guesses_RN & truths_RN, guesses_RN, truths_RN], 1).astype(np.int8), "macro_f1")
+
+
+def micro_sums(guesses_RN: np.ndarray, truths_RN: np.ndarray) -> Sums:
+    """F1 of the labels of all rows together; bool. 0 if none occurs."""
+    return Sums(np.stack([each.sum(1) for each in (guesses_RN & truths_RN, guesses_RN, truths_RN)], 1), "f1")
+
+
+def pearson_sums(predicted: np.ndarray, gold: np.ndarray) -> Sums:
+    """Pearson's correlation; (R,) each."""
+    a, b = (
+        np.asarray(side, np.float64) - np.mean(side, dtype=np.float64) for side in (predicted, gold)
+    )  # far from 0 squares lose digits
+    return Sums(np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1), "pearson")
+
+
+def spearman(predicted: np.ndarray, gold: np.ndarray) -> float:
+    """Pearson's correlation of the ranks; (R,) each."""
+    return pearson_sums(_ranks(predicted), _ranks(gold)).score
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """(R,), from 1; equal values share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[place]
+
+
+def place_sums(predicted: np.ndarray, gold: np.ndarray, places: int) -> Sums:
+    """`spearman` by rows, where both sides are one of a few places; int (R,) each, below `places`."""
+    return Sums((gold * places + predicted)[:, None] == np.arange(places * places), "spearman")
 
 
 def span_counts(predicted: list[list[str]], gold: list[list[str]], strict: bool) -> np.ndarray:
@@ -119,6 +173,13 @@ def ndcg(hits_NT: np.ndarray, relevant_N: np.ndarray, cut: int) -> np.ndarray:
     ideal_N = np.array([0.0, *discounts_C.cumsum()])[np.minimum(relevant_N, cut)]
     hits_NC = hits_NT[:, :cut]
     return (hits_NC * discounts_C[: hits_NC.shape[1]]).sum(1) / ideal_N
+
+
+def graded_ndcg(predicted: np.ndarray, grades: np.ndarray) -> float:
+    """Of one query's candidates (T,), ranked by what is predicted of them, equal ones in any order: each gains its grade. 0 if all grades are 0."""
+    from sklearn.metrics import ndcg_score
+
+    return float(ndcg_score(grades[None], predicted[None]))
 
 
 def recall(hits_NT: np.ndarray, relevant_N: np.ndarray, cut: int) -> np.ndarray:

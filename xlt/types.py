@@ -27,7 +27,7 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, tagging, qa, retrieval, dictionary, recommendation, multiple_choice, dialog."""
+        """Of: text, parallel, classification, multilabel, regression, tagging, qa, retrieval, dictionary, recommendation, multiple_choice, dialog."""
 
     def languages(self, view: str) -> list[str]:
         """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""
@@ -153,6 +153,7 @@ class Objective(Protocol):
     whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand
     in it (`xlt.data.subwords.Encoding`). `annotation`: a string that changes with what annotate returns; it must be there if annotate is.
     `closed`: the notes, or "label", whose names are a closed set that the model learns from its training data: ("label",) where it is missing.
+    `ordered`: if it is true, the order of the first set means something, so the data set must declare it.
     `settle(outputs, golds)`: from {language: outputs} and {language: gold} of the dev data when the training ends, {field: value} of what they
     decide about the objective as the model is scored with it later.
     `statistics(outputs, gold)`: {metric: what each row adds to it}, so that scores get intervals: a figure a row (R,) where the score is their mean,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from xlt.errors import DataError
-from xlt.reporting.tables import collect, csv_table, find, markdown, screen_tables
+from xlt.reporting.tables import collect, csv_table, find, runs_below_each_other, runs_beside_each_other
 from xlt.stages.report import main
 
 
@@ -33,7 +33,7 @@ def runs(tmp_path):
 
 def test_seeds_are_averaged(runs):
     dataset, metric, lines = collect(find([runs]), None, None)
-    assert markdown(dataset, metric, lines) == (
+    assert runs_below_each_other(dataset, metric, lines).markdown() == (
         "sib200, accuracy in percent\n\n"
         "| run | seeds | source mean | target mean | gap | de | en | sw |\n"
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
@@ -52,7 +52,7 @@ def test_csv_is_unrounded(runs):
 def test_the_command_writes_both(runs, capsys):
     assert main([str(runs), "--out", str(runs / "table")]) == 0
     printed = capsys.readouterr().out
-    assert (runs / "table.md").read_text() == markdown(*collect(find([runs]), None, None))
+    assert (runs / "table.md").read_text() == runs_below_each_other(*collect(find([runs]), None, None)).markdown()
     assert (runs / "table.csv").exists() and f"written: {runs / 'table.md'}" in printed
     assert printed.startswith(
         "sib200, accuracy in percent\n"
@@ -66,7 +66,7 @@ def test_a_screen_holds_as_many_runs_beside_each_other_as_fit(tmp_path):
     for i in range(9):
         write(tmp_path / str(i), f"a run with a long name {i}", 1, {"en": 0.9, "de": i / 10})
     lines = collect(find([tmp_path]), None, None)[2]
-    tables = screen_tables(lines, "accuracy", 100)
+    tables = runs_beside_each_other("sib200", "accuracy", lines).fitting(100)
     assert [name for head, _ in tables for name in head[1:]] == [line.name for line in lines]
     assert len(tables) == 3 and max(len("".join(head)) + 3 * len(head) + 1 for head, _ in tables) <= 100
     assert [row[1] for row in tables[0][1]] == ["1", "90.0", "0.0", "90.0", "0.0", "90.0"]
@@ -97,5 +97,5 @@ def test_a_loss_is_no_percentage(tmp_path, name):
         (tmp_path / str(seed)).mkdir()
         metrics = {"run": f"lm/seed={seed}", "seed": seed, "results": {"mono": {name: {"en": loss}}}}
         (tmp_path / str(seed) / "metrics.json").write_text(json.dumps(metrics))
-    table = markdown(*collect(find([tmp_path]), None, None))
+    table = runs_below_each_other(*collect(find([tmp_path]), None, None)).markdown()
     assert table.startswith(f"mono, {name}\n") and "| lm | 2 | 3.000 ±0.707 |" in table

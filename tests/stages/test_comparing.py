@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from xlt.errors import ConfigError, DataError
+from xlt.evaluation.bootstrap import intervals, resample
 from xlt.evaluation.statistics import Statistics
+from xlt.evaluation.transfer import transfer
+from xlt.reporting.suite import Figures, tasks
+from xlt.reporting.tables import find
+from xlt.stages.comparing import with_intervals
 from xlt.stages.report import main
 
 ROWS = [{"id": i} for i in range(150)]
@@ -26,7 +31,7 @@ def write(folder, name, seed, means, dataset="sib200", digest="same", rule=None)
             results[code] = found.sums["accuracy"].score
     scored = {
         "results": {dataset: {"accuracy": results, "coral": dict.fromkeys(means, 0.5)}},
-        "transfer": {dataset: {"accuracy": {"source": ["en"]}}},
+        "transfer": {dataset: {"accuracy": transfer(results, ["en"], True)} if "en" in results else {}},
     }
     metrics = {
         "run": f"{name}/seed={seed}",
@@ -101,3 +106,47 @@ def test_what_cannot_be_compared_is_said(runs):
     refused("sib200/en/test had other rows there than in", good, write(runs / "new", "n", 1, {"en": 0.5}, digest="new"))
     (bad / "statistics" / "sib200.de.npz").unlink()
     refused("sib200.de.npz: is missing, so its run cannot be compared", good, bad)
+
+
+def over_tasks(folder, dataset, seeds, means):
+    """A suite's task, scored in seeds whose runs have statistics and drew 300 times for their own intervals."""
+    for seed in seeds:
+        place = write(folder / dataset / str(seed), dataset, seed, means, dataset)
+        run, how = json.loads((place / "metrics.json").read_text()), {"draws": 300, "seed": 5, "level": 0.9}
+        found = {code: Statistics.load(place / "statistics" / f"{dataset}.{code}.npz") for code in means}
+        own = intervals(found, ["en"], {"accuracy": True}, **how)
+        run |= {"bootstrap": how, "intervals": {dataset: own}, "protocol": {"name": "transfer"}, "split": "test"}
+        (place / "metrics.json").write_text(json.dumps(run))
+
+
+def test_the_interval_over_seeds_is_of_their_mean_on_the_same_draws(tmp_path):
+    means = {"en": 0.8, "de": 0.7, "sw": 0.4}
+    over_tasks(tmp_path, "one", [1], means)
+    over_tasks(tmp_path, "two", [1, 2], means)
+    one, two = (with_intervals(task) for task in tasks(find([tmp_path])))
+    (run,) = one.columns["transfer"].runs
+    own = run["intervals"]["one"]["accuracy"]["target_mean"]
+    assert one.columns["transfer"].interval == (pytest.approx(own), 0.9), "of a single run it is the run's own"
+    drawn = np.zeros(300)
+    for seed in (1, 2):  # the mean over seeds of each draw, written out
+        place = tmp_path / "two" / str(seed) / "statistics"
+        found = {code: Statistics.load(place / f"two.{code}.npz") for code in means}
+        drawn += resample(found, 300, 5).mean("accuracy", ["de", "sw"]) / 2
+    wanted = [pytest.approx(end) for end in np.quantile(drawn, [0.05, 0.95])]
+    assert two.columns["transfer"].interval == (wanted, 0.9)
+    assert Figures.of(two, "transfer").interval == wanted
+
+
+def test_without_statistics_of_the_same_rows_there_is_no_interval_over_seeds(tmp_path, capsys):
+    means = {"en": 0.8, "de": 0.7, "sw": 0.4}
+    for dataset in ("one", "two", "three", "four"):
+        over_tasks(tmp_path, dataset, [1, 2], means)
+    (tmp_path / "two" / "1" / "statistics" / "two.de.npz").unlink()
+    Statistics.of("de", ROWS[:-1], {"accuracy": np.ones(149)}).save(tmp_path / "three/1/statistics/three.de.npz")
+    other = tmp_path / "four" / "2" / "metrics.json"
+    other.write_text(other.read_text().replace('"draws": 300', '"draws": 200'))
+    found = {task.dataset: with_intervals(task).columns["transfer"].interval for task in tasks(find([tmp_path]))}
+    assert {name: bool(each) for name, each in found.items()} == {"one": True, "two": False, "three": False, "four": False}  # fmt: skip
+    assert main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "90% interval" in out and sum(" to " in line for line in out.split("\n")) == 1

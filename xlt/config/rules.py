@@ -120,7 +120,17 @@ def _weights(train: schema.Train) -> list[str]:
     ]
 
 
-TASKS = ("classification", "tagging", "qa", "retrieval", "recommendation", "multiple_choice", "dialog")
+TASKS = (
+    "classification",
+    "multilabel",
+    "regression",
+    "tagging",
+    "qa",
+    "retrieval",
+    "recommendation",
+    "multiple_choice",
+    "dialog",
+)
 VIEWS = {
     "pretrain": ("text", "parallel"),
     "align": ("parallel", "dictionary", "text"),

@@ -1,12 +1,13 @@
 """What a row of each view must hold: from a raw row with the file's column names to a checked row with ours.
 
-A column may be named by several names, `label|category`: the first that the file has is taken. `choice1+choice2` are
-several of the file's columns, one list of ours. `#` is the row's number among those of its file: the id where lines of
-several files belong together and none is written.
+A column may be named by several names, `label|category`: the first that the file has is taken. `title+body` are several of the
+file's columns: one text with a blank between them, or where ours is a list (`choice1+choice2`) its members. `#` is the row's
+number among those of its file: the id where lines of several files belong together and none is written.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import Enum
 
@@ -19,6 +20,8 @@ class View(str, Enum):
     text = "text"
     parallel = "parallel"
     classification = "classification"
+    multilabel = "multilabel"
+    regression = "regression"
     tagging = "tagging"
     qa = "qa"
     retrieval = "retrieval"
@@ -33,6 +36,8 @@ REQUIRED = {
     View.text: ("text",),
     View.parallel: ("source", "target"),
     View.classification: ("text", "label"),
+    View.multilabel: ("text", "labels"),
+    View.regression: ("text", "score"),
     View.tagging: ("tokens", "tags"),
     View.qa: ("id", "question", "context", "answers"),
     View.retrieval: ("query", "positives"),
@@ -45,6 +50,8 @@ REQUIRED = {
 OPTIONAL = {
     View.text: ("doc",),
     View.classification: ("text_pair",),
+    View.multilabel: ("text_pair",),
+    View.regression: ("text_pair",),
     View.tagging: ("label",),
     View.retrieval: ("candidates",),
     View.recommendation: ("candidates",),
@@ -69,13 +76,13 @@ def projector(view: View, columns: dict[str, str], labels: list[str] | None, max
     known = None if labels is None else set(labels)
 
     def project(raw: dict) -> dict:
-        row = {ours: check(ours, _value(raw, ours, theirs), max_line) for ours, theirs, check in wanted}
+        row = {ours: check(ours, _value(raw, ours, theirs, check is _text), max_line) for ours, theirs, check in wanted}
         if view is View.tagging and len(row["tokens"]) != len(row["tags"]):
             raise BadRow(
                 f"{len(row['tokens'])} tokens but {len(row['tags'])} tags{_named(row)}; give each token one tag"
             )
-        if known is not None and view in (View.classification, View.tagging):
-            for label in [row["label"]] if view is View.classification else row["tags"]:
+        if known is not None and view in _LABELLED:
+            for label in _LABELLED[view](row):
                 if label not in known:
                     raise BadRow(
                         f"label {label!r} is not one of {', '.join(labels)}; correct it, or add it to "
@@ -90,12 +97,13 @@ def projector(view: View, columns: dict[str, str], labels: list[str] | None, max
     return project
 
 
-def _value(raw: dict, ours: str, theirs: list[str]) -> object:
+def _value(raw: dict, ours: str, theirs: list[str], text: bool) -> object:
     for name in theirs:
         if name in raw:
             return raw[name]
-        if "+" in name and all(part in raw for part in name.split("+")):
-            return [raw[part] for part in name.split("+")]
+        if raw.keys() >= {*(parts := name.split("+"))}:
+            values = [raw[part] for part in parts]
+            return " ".join(filter(None, values)) if text and all(isinstance(v, str | None) for v in values) else values
     raise BadRow(
         f"no column {' or '.join(theirs)}; it has {', '.join(map(str, raw))}: name the right one in "
         f"dataset.columns.{ours}"
@@ -182,6 +190,24 @@ def _tags(name: str, value: object, max_line: int) -> list[str]:
     return [_label(f"{name}[{i}]", item, max_line) for i, item in enumerate(value)]
 
 
+def _labels(name: str, value: object, max_line: int) -> list[str]:
+    """There may be none, and none twice."""
+    labels = _tags(name, value, max_line)
+    if len(set(labels)) < len(labels):
+        raise BadRow(f"{name} is {_shown(value)}, where each label may stand once; remove the others")
+    return labels
+
+
+def _number(name: str, value: object, max_line: int) -> float:
+    """Also as it is written in a table."""
+    try:
+        if not isinstance(value, bool) and math.isfinite(number := float(value)):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise BadRow(f"{name} is {_shown(value)} where a number is expected; correct or remove the row")
+
+
 def _answers(name: str, value: object, max_line: int) -> dict:
     """SQuAD's {"text": [...], "answer_start": [...]}, also from a list of {"text", "start" or "answer_start"}."""
     try:
@@ -217,10 +243,17 @@ def _named(row: dict) -> str:
     return f" (id {row['id']})" if "id" in row else ""
 
 
+_LABELLED = {  # the labels of a row that are of the set that a data set declares
+    View.classification: lambda row: [row["label"]],
+    View.multilabel: lambda row: row["labels"],
+    View.tagging: lambda row: row["tags"],
+}
 _CHECKS = {
     "id": _id,
     "doc": _id,
     "label": _label,
+    "labels": _labels,
+    "score": _number,
     "tokens": _texts,
     "tags": _tags,
     "positives": _texts,

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from xlt import files
-from xlt.data import patterns
+from xlt.data import patterns, splits
 from xlt.data.folder import Folder
 from xlt.data.hub import Hub
 from xlt.data.readers import Format
 from xlt.data.rows import KNOWN, REQUIRED, View, projector
+from xlt.data.splits import Term
 from xlt.errors import BadRow, ConfigError, DataError
 
 PAIRED = (View.parallel, View.dictionary)  # views whose "language" is a pair such as en-de
@@ -43,10 +44,10 @@ class Files:
     format: Format
     columns: dict[
         str, str
-    ]  # our column: the file's. `a|b`: the first it has; `a+b`: a list of both; `#`: its number. 1, 2: there is no header
+    ]  # our column: the file's. `a|b`: the first it has; `a+b`: both texts, or a list of both; `#`: its number. 1, 2: there is no header
     split_names: dict[
         str, str | None
-    ]  # train, dev, test: the file's. `a|b`: the first that is there; `a+b`: both; null: none
+    ]  # train, dev, test: the file's. `a|b`: the first that is there; `a+b`: both; `a[:80%]`: some rows (see `xlt.data.splits`); null: none
     label_names: (
         list[str] | None
     )  # the closed set, in the order of the ids; null: any. Of multiple choice: what labels call the choices, in order
@@ -69,6 +70,7 @@ class Files:
             raise ConfigError(problems)
 
     def _broken_rules(self) -> list[str]:
+        sliced = [t.written for each in self._splits.values() for terms in each for t in terms if t.sliced]
         holes, codes, view = patterns.holes(self.pattern), self.language_codes or [], self.view.value
         missing = [c for c in REQUIRED[self.view] if c not in self.columns]
         strange = [c for c in self.columns if c not in KNOWN]
@@ -90,6 +92,9 @@ class Files:
             ),
             f"dataset.pattern: {{side}} is for the two files of a pair, and view is {view}; remove it": (
                 "side" in holes and self.view not in PAIRED
+            ),
+            f"dataset.split_names: {', '.join(sliced)} is cut by the number of rows, and those of a stream are not counted; set dataset.streaming=false": (
+                self.streaming and sliced
             ),
             f"dataset.align_on: needs the columns {self.align_on} and text; add them to columns, or set it to null": (
                 self.align_on is not None and not {self.align_on, "text"} <= set(self.columns)
@@ -142,7 +147,7 @@ class Files:
             raise DataError(
                 f"dataset {self.name}: its pairs are joined on {self.align_on}, which needs all rows of a language; set dataset.streaming=false"
             )
-        raw, where = self._store.stream(language, self._theirs(language, split), at.get("store", {}))
+        raw, where = self._store.stream(language, _sum(self._theirs(language, split)), at.get("store", {}))
         project, done = self._projector(View(view), language), at.get("number", 0)
 
         def rows() -> Iterator[dict]:
@@ -158,11 +163,12 @@ class Files:
         self._check_split(view, language, split)
         sides = self._sides(view, language)
         if self.streaming:
-            digests = [self._store.identity(side, self._theirs(side, split)) for side in sides]
+            digests = [self._store.identity(side, _sum(self._theirs(side, split))) for side in sides]
         else:
             digests = [_digest(path) for path in self._files(sides, split)]
         rules = [self.format.value, dict(self.columns), self.label_names, self.align_on, self.max_line]
         rules += [self.hub_config] if "[" in (self.hub_config or "") else []  # it says which rows of the files are read
+        rules += [term.written for side in sides for term in self._theirs(side, split) if term.sliced]
         return hashlib.sha256(json.dumps([digests, rules, view, language, split], sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -171,8 +177,10 @@ class Files:
             return Hub(self.hub, self.hub_config, self.language_codes, self.streaming)
         if self.root is None and "{root}" in self.pattern:
             raise DataError(f"dataset {self.name}: no folder is named, and it is not on the hub; give dataset.root=DIR")
-        splits = list(dict.fromkeys(re.split(r"[|+]", "|".join(filter(None, self.split_names.values())))))
-        return Folder(self.root, self.pattern, splits, self.language_codes, self.format, self._header, self.max_line)
+        names = dict.fromkeys(t.name for each in self._splits.values() for terms in each for t in terms)
+        return Folder(
+            self.root, self.pattern, list(names), self.language_codes, self.format, self._header, self.max_line
+        )
 
     @cached_property
     def _languages(self) -> list[str]:
@@ -184,24 +192,49 @@ class Files:
 
     @property
     def _header(self) -> bool:
-        return not all(part.isdigit() for name in self.columns.values() for part in name.split("+"))
+        return not all(name.isdigit() for names in self.columns.values() for name in re.split(r"[|+]", names))
 
     @cached_property
     def _numbered(self) -> bool:
         return any("#" in theirs.split("|") for theirs in self.columns.values())
 
-    def _theirs(self, language: str, split: str) -> str | None:
-        """The store's name of our split, None if it has none."""
-        there, names = self._store.splits(language), self.split_names[split]
-        return next((name for name in names.split("|") if there.issuperset(name.split("+"))), None) if names else None
+    @cached_property
+    def _splits(self) -> dict[str, list[list[Term]]]:
+        return {split: splits.parse(f"dataset.split_names.{split}", names) for split, names in self.split_names.items()}
+
+    def _theirs(self, language: str, split: str) -> list[Term] | None:
+        """The store's tables of our split, None if it has none."""
+        return splits.choose(self._splits[split], language, self._store.splits(language))
 
     def _files(self, sides: list[str], split: str) -> list[Path]:
-        return [path for side in sides for path in self._store.files(side, self._theirs(side, split))]
+        return [p for side in sides for term in self._theirs(side, split) for p in self._store.files(side, term.name)]
 
     def _read(self, view: View, language: str, split: str) -> Located:
         project = self._projector(view, language)
-        for number, (place, raw) in enumerate(self._store.raw(language, self._theirs(language, split)), 1):
+        for number, place, raw in self._raw(language, self._theirs(language, split)):
             yield place, project(place, raw, number)
+
+    def _raw(self, language: str, terms: list[Term]) -> Iterator[tuple[int, str, dict]]:
+        """Number, place and raw row of each. Numbers are those in the table; those of the next table go on."""
+        number = 0
+        for term in terms:
+            rows = enumerate(self._store.raw(language, term.name), number + 1)
+            for number, (place, raw) in itertools.islice(rows, *self._bounds(language, term)) if term.sliced else rows:
+                yield number, place, raw
+
+    def _bounds(self, language: str, term: Term) -> tuple[int, int]:
+        counts, table = self._counts, (language, term.name)
+        if table not in counts:
+            counts[table] = sum(1 for _ in self._store.raw(*table))
+        try:
+            return term.bounds(counts[table])
+        except DataError as error:
+            raise DataError(f"dataset {self.name}, language {language}: {error}") from None
+
+    @cached_property
+    def _counts(self) -> dict[tuple[str, str], int]:
+        """Rows of the tables (language, name) that are cut, as far as they are known."""
+        return {}
 
     def _projector(self, view: View, language: str) -> Callable[[str, dict, int], dict]:
         """The function from (place, raw row, its number) to a checked row."""
@@ -272,6 +305,11 @@ class Files:
                 f"dataset {self.name}, language {language}: no {split} split; it has {', '.join(offered) or 'none'}: "
                 "choose one of them, or correct dataset.split_names"
             )
+
+
+def _sum(terms: list[Term]) -> str:
+    """As a store calls them together."""
+    return "+".join(term.name for term in terms)
 
 
 def unknown_language(key: str, dataset: str, code: str, offered: list[str]) -> DataError:

@@ -47,13 +47,8 @@ def compare(
     ValueError if the rows of a language have not the same ids in all of them.
     """
     runs = [*first, *second]
-    codes = sorted(set.intersection(*({c for c, s in run.items() if metric in s.sums} for run in runs)))
-    merged = {}
-    for code in codes:
-        ids = runs[0][code].ids
-        if any(list(run[code].ids) != list(ids) for run in runs):
-            raise ValueError(f"{code}: the runs were scored on other rows")
-        merged[code] = Statistics(ids, {str(i): run[code].sums[metric] for i, run in enumerate(runs)})
+    merged = paired(runs, metric)
+    codes = list(merged)
     drawn = resample(merged, draws, seed)
 
     def difference(over: Sequence[str]) -> Difference:
@@ -68,6 +63,20 @@ def compare(
     by_language = {c: replace(d, holm=p) for (c, d), p in zip(by_language.items(), corrected, strict=True)}
     sides = {"source mean": [c for c in codes if c in source], "target mean": [c for c in codes if c not in source]}
     return by_language, {name: difference(over) for name, over in sides.items() if over}
+
+
+def paired(runs: Sequence[Mapping[str, Statistics]], metric: str) -> dict[str, Statistics]:
+    """{language: statistics with what each row adds to the metric of run "0", "1", ...}, so that all are scored on the same draws; of languages that all have.
+
+    ValueError if the rows of a language have not the same ids in all of them.
+    """
+    merged = {}
+    for code in sorted(set.intersection(*({c for c, s in run.items() if metric in s.sums} for run in runs))):
+        ids = runs[0][code].ids
+        if any(list(run[code].ids) != list(ids) for run in runs):
+            raise ValueError(f"{code}: the runs were scored on other rows")
+        merged[code] = Statistics(ids, {str(i): run[code].sums[metric] for i, run in enumerate(runs)})
+    return merged
 
 
 def p_value(differences_D: np.ndarray, found: float) -> float:

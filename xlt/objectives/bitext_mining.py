@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from xlt import noise
+from xlt import metrics, noise
 from xlt.alignment import mining
 from xlt.alignment.mining import Margin, Matching, Pairs
 from xlt.errors import ConfigError
@@ -79,8 +79,20 @@ class BitextMining:
 
     def score(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, float]:
         """Of the pairs at or above the threshold."""
-        pairs, right_P, true = self._mined(outputs, gold)
-        return mining.scores(right_P[pairs.scores >= self.threshold], true)._asdict()
+        return metrics.scores(self.statistics(outputs, gold))
+
+    def statistics(self, outputs: dict[str, np.ndarray], gold: Gold) -> dict[str, metrics.Sums]:
+        """Right, mined and true pairs of each row: a true pair's is its own, also where it was mined; of any other mined pair that of its source sentence.
+
+        What is resampled are the pairs that were mined and should have been; the sentences among which they were sought, and the threshold, stay.
+        """
+        (source, _, true), (pairs, right_P, _) = self._sides(gold), self._mined(outputs, gold)
+        counts_R3, kept_P = np.zeros((gold.size, 3), np.int64), pairs.scores >= self.threshold
+        counts_R3[list(true.values()), 2] = 1
+        columns = (column[kept_P].tolist() for column in (pairs.source, pairs.target, right_P))
+        for i, j, ok in zip(*columns, strict=True):
+            counts_R3[true[i, j] if ok else source[i], :2] += (ok, 1)
+        return {name: metrics.Sums(counts_R3, name) for name in self.higher_is_better}
 
     def records(self, outputs: dict[str, np.ndarray], gold: Gold) -> Iterator[dict]:
         """Of each row's source sentence, what was put to it: the target's text, the score, whether it was kept and is right; nulls without candidate."""
@@ -100,13 +112,13 @@ class BitextMining:
         pairs = mining.mine(x_ND, y_MD, self.k, self.margin, self.matching)
         return pairs, mining.right(pairs, true), len(true)
 
-    def _sides(self, gold: Gold) -> tuple[list[int], list[int], set[tuple[int, int]]]:
-        """(rows of the different source sentences, rows of the different target sentences, the true pairs of both)."""
+    def _sides(self, gold: Gold) -> tuple[list[int], list[int], dict[tuple[int, int], int]]:
+        """(rows of the different source sentences, rows of the different target sentences, the true pairs of both with the first row of each)."""
         hidden = noise.uniform(noise.combine(noise.key("unpaired"), np.arange(gold.size))) < self.unpaired
         turn = hidden.cumsum() % 2
         sides: tuple[dict[str, int], dict[str, int]] = ({}, {})
         first: tuple[list[int], list[int]] = ([], [])
-        true = set()
+        true: dict[tuple[int, int], int] = {}
         for row, (each, alone, which) in enumerate(zip(gold.rows, hidden.tolist(), turn.tolist(), strict=True)):
             numbers = []
             for side, name in enumerate(sentence_pairs.SIDES):
@@ -116,5 +128,5 @@ class BitextMining:
                     first[side].append(row)
                 numbers.append(sides[side].setdefault(each[name], len(sides[side])))
             if not alone:
-                true.add(tuple(numbers))
+                true.setdefault(tuple(numbers), row)
         return *first, true

@@ -27,10 +27,10 @@ def check_dropout(dropout: float) -> None:
         raise ConfigError(f"objective.dropout: {dropout} is not in [0, 1)")
 
 
-def head(size: int, width: int, labels: list[str], hidden: bool, dropout: float) -> dict[str, nn.Module]:
+def head(size: int, width: int, outputs: int, hidden: bool, dropout: float) -> dict[str, nn.Module]:
     """The classifier on features of `size`; its hidden layer, where it has one, has `width`."""
     dense = [nn.Dropout(dropout), nn.Linear(size, width), nn.Tanh()] if hidden else []
-    last = nn.Linear(width if hidden else size, len(labels))
+    last = nn.Linear(width if hidden else size, outputs)
     return {"classifier": nn.Sequential(*dense, nn.Dropout(dropout), last)}
 
 

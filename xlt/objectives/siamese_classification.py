@@ -69,7 +69,7 @@ class SiameseClassification:
         return row["text"], row["text_pair"]
 
     def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
-        return classification.head(width * len(self.features), width, labels, self.hidden, self.dropout)
+        return classification.head(width * len(self.features), width, len(labels), self.hidden, self.dropout)
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         batch = sentence_pairs.apart(rows, vocabulary, max_length, SIDES, of_pairs=False)

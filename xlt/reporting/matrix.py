@@ -1,13 +1,11 @@
-"""A transfer matrix as tables: the score of every source language on every target language. Text that fits a screen, and Markdown."""
+"""A transfer matrix: the score of every source language on every target language, and its table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import mean
 
-from xlt.reporting.tables import cell
-
-COLUMNS = 100  # of a screen
+from xlt.reporting.tables import Table, cell
 
 
 @dataclass(frozen=True)
@@ -47,36 +45,16 @@ class Matrix:
         cells = [(s != t, score) for s, row in self.scores.items() for t, score in row.items()]
         return mean([score for off, score in cells if off] or [score for _, score in cells])
 
-    def lines(self, metric: str) -> tuple[list[str], list[list[str]]]:
-        """(head, lines): a source a line, its mean on other languages last; below, each target's mean from other languages."""
+    def table(self, title: str, metric: str) -> Table:
+        """A source a line, its mean on other languages last; below, each target's mean from other languages."""
         targets = self.targets
         lines = [
             [source, *(cell([row[t]], metric) for t in targets), _cell(self.others(source), metric)]
             for source, row in self.scores.items()
         ]
         received = [_cell(self.received(t), metric) for t in targets]
-        return ["from \\ to", *targets, "others"], [
-            *lines,
-            ["others", *received, cell([self.mean_of_others()], metric)],
-        ]
-
-    def tables(self, metric: str) -> list[tuple[list[str], list[list[str]]]]:
-        """The same as several tables of at most 100 columns, each with the sources at its left."""
-        head, lines = self.lines(metric)
-        widths = [max(len(row[i]) for row in [head, *lines]) + 2 for i in range(len(head))]
-        groups, room = [[]], COLUMNS - widths[0]
-        for i in range(1, len(head)):
-            if groups[-1] and sum(widths[j] for j in groups[-1]) + widths[i] > room:
-                groups.append([])
-            groups[-1].append(i)
-        return [([head[0], *(head[i] for i in g)], [[row[0], *(row[i] for i in g)] for row in lines]) for g in groups]
-
-
-def markdown(matrix: Matrix, title: str, metric: str) -> str:
-    """One Markdown table."""
-    head, lines = matrix.lines(metric)
-    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
-    return f"{title}: sources down, targets across\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        below = ["others", *received, cell([self.mean_of_others()], metric)]
+        return Table(f"{title}: sources down, targets across", ["from \\ to", *targets, "others"], [*lines, below])
 
 
 def _cell(score: float | None, metric: str) -> str:

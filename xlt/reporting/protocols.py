@@ -6,29 +6,43 @@ From the metrics.json of `xlt zero-shot-eval` and `xlt matrix`; each is made onl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from pathlib import Path
 from statistics import mean
 
-from xlt.reporting.matrix import Matrix, markdown
-from xlt.reporting.tables import cell, name_of
+from xlt.reporting.matrix import Matrix
+from xlt.reporting.tables import Table, cell, name_of, signed
 
 _BUCKET = re.compile(r"[,/_]?few_shot\.\w+[=-][^,/_]+")  # how a job of a sweep over shots is named
 
 
-def comparisons(runs: list[dict], dataset: str, metric: str) -> list[str]:
-    """All tables there are runs for, in Markdown."""
-    scored = [
-        r
-        for r in runs
-        if metric in r.get("results", {}).get(dataset, {}) and "protocol" in r and r.get("split") == "test"
-    ]
-    tables = [beside_transfer(scored, dataset, metric), *curves(scored, dataset, metric)]
-    tables += [markdown(matrix, title, metric) for _, title, matrix in matrices(runs, dataset, metric)]
-    return [table for table in tables if table]
+def comparisons(runs: list[dict], dataset: str, metric: str) -> list[Table]:
+    """All tables there are runs for."""
+    scored = [run for run in without_cells(runs) if _scored(run, dataset, metric)]
+    beside = beside_transfer(scored, dataset, metric)
+    tables = [*([beside] if beside else []), *curves(scored, dataset, metric)]
+    return tables + [matrix.table(title, metric) for _, title, matrix in matrices(runs, dataset, metric)]
 
 
-def beside_transfer(runs: list[dict], dataset: str, metric: str) -> str:
-    """Other protocols beside transfer, language by language, each with its difference from it; "" unless both are there.
+def _scored(run: dict, dataset: str, metric: str) -> bool:
+    """Whether it is a task model's score on test data."""
+    return metric in run.get("results", {}).get(dataset, {}) and "protocol" in run and run.get("split") == "test"
+
+
+def without_cells(runs: list[dict]) -> list[dict]:
+    """Without the runs that a transfer matrix among them is made of, which lie below its directory."""
+    places = [Path(run["path"]).parent for run in runs if "matrix" in run]
+    return [run for run in runs if "matrix" in run or not any(Path(run["path"]).is_relative_to(p) for p in places)]
+
+
+def told_apart(runs: list[dict], dataset: str, metric: str) -> list[dict]:
+    """The runs that no curve and no matrix of `comparisons` tells of, so that their scores are to be told run by run."""
+    shown = [run for run in runs if "matrix" not in run or metric in run["matrix"].get(dataset, {})]
+    told = [run for run in without_cells(shown) if "matrix" not in run]
+    return [run for run in told if not (_scored(run, dataset, metric) and run["protocol"]["name"] == "few-shot")]
+
+
+def beside_transfer(runs: list[dict], dataset: str, metric: str) -> Table | None:
+    """Other protocols beside transfer, language by language, each with its difference from it; None unless both are there.
 
     Compared are the languages of which the transfer runs saw no label. Difference: of the means over seeds.
     """
@@ -39,12 +53,12 @@ def beside_transfer(runs: list[dict], dataset: str, metric: str) -> str:
     base = [group for group in groups if group[0] == "transfer"]
     others = sorted(group for group in groups if group[0] != "transfer")
     if len(base) != 1 or not others:
-        return ""
+        return None
     sources = {code for run in groups[base[0]] for code in _sources(run, dataset, metric)}
     values = {group: _by_language(members, dataset, metric) for group, members in groups.items()}
     languages = sorted(values[base[0]].keys() - sources)
     if not languages:
-        return ""
+        return None
     head = ["language", f"transfer from {', '.join(sorted(sources))}"]
     for protocol, name in others:
         head += [protocol if [p for p, _ in others].count(protocol) == 1 else f"{protocol} ({name})", "difference"]
@@ -58,10 +72,15 @@ def beside_transfer(runs: list[dict], dataset: str, metric: str) -> str:
     for group in others:  # over languages that both have
         both = [code for code in languages if code in values[group]]
         line += _against(_means(values[group], both), _means(values[base[0]], both), metric) if both else ["", ""]
-    return _table(f"{dataset}, {metric}: languages without labels in transfer", head, [*lines, line])
+    return Table(f"{dataset}, {metric}: languages without labels in transfer", head, [*lines, line])
 
 
-def curves(runs: list[dict], dataset: str, metric: str) -> list[str]:
+def without_bucket(name: str) -> str:
+    """The name of a run as far as it does not say which rows were drawn for few-shot."""
+    return _BUCKET.sub("", name)
+
+
+def curves(runs: list[dict], dataset: str, metric: str) -> list[Table]:
     """A table for each start of few-shot runs and each model they start from: a language a line, a column for each k; mean and deviation over buckets and seeds.
 
     Column 0 is the transfer run, if there is one with these languages and no more than one name.
@@ -71,11 +90,11 @@ def curves(runs: list[dict], dataset: str, metric: str) -> list[str]:
     groups: dict[tuple[str, str], list[dict]] = {}
     for run in runs:
         if run["protocol"]["name"] == "few-shot":
-            groups.setdefault((_BUCKET.sub("", name_of(run)), run["protocol"]["start"]), []).append(run)
+            groups.setdefault((without_bucket(name_of(run)), run["protocol"]["start"]), []).append(run)
     return [_curve(name, start, members, zero, dataset, metric) for (name, start), members in sorted(groups.items())]
 
 
-def _curve(name: str, start: str, runs: list[dict], zero: dict, dataset: str, metric: str) -> str:
+def _curve(name: str, start: str, runs: list[dict], zero: dict, dataset: str, metric: str) -> Table:
     sizes = sorted({run["protocol"]["k"] for run in runs})
     found: dict[str, dict[int, list[float]]] = {}
     for run in runs:
@@ -84,23 +103,19 @@ def _curve(name: str, start: str, runs: list[dict], zero: dict, dataset: str, me
             by_size = found.setdefault(language, {})
             by_size.setdefault(run["protocol"]["k"], []).append(run["results"][dataset][metric][language])
     sources = {code for run in runs for code in _sources(run, dataset, metric)}
+    columns = [("k=0", zero), *((f"k={k}", {code: by[k] for code, by in found.items() if k in by}) for k in sizes)]
+    columns = columns if zero else columns[1:]
     order = sorted(found, key=lambda code: (code in sources, code))
-    head = ["language", *(["k=0"] if zero else []), *(f"k={k}" for k in sizes)]
     lines = [
-        [
-            f"{code} (source)" if code in sources else code,
-            *([cell(zero.get(code), metric)] if zero else []),
-            *(cell(found[code].get(k), metric) for k in sizes),
-        ]
+        [f"{code} (source)" if code in sources else code, *(cell(by.get(code), metric) for _, by in columns)]
         for code in order
     ]
+    if everywhere := [code for code in order if code not in sources and all(code in by for _, by in columns)]:
+        lines.append(["target mean", *(cell(_means(by, everywhere), metric) for _, by in columns)])
     drawn = max(len(values) for by_size in found.values() for values in by_size.values())
     what = "after" if start == "sequential" else "together with"
-    return _table(
-        f"{dataset}, {metric}: few-shot, {name or 'run'}, {what} the source languages; up to {drawn} runs a cell, over buckets and seeds",
-        head,
-        lines,
-    )
+    title = f"{dataset}, {metric}: few-shot, {name or 'run'}, {what} the source languages; up to {drawn} runs a cell, over buckets and seeds"
+    return Table(title, ["language", *(name for name, _ in columns)], lines)
 
 
 def matrices(runs: list[dict], dataset: str, metric: str) -> list[tuple[str, str, Matrix]]:
@@ -140,10 +155,4 @@ def _means(values: dict[str, list[float]], languages: list[str]) -> list[float]:
 def _against(values: list[float] | None, base: list[float], metric: str) -> list[str]:
     if not values:
         return ["", ""]
-    difference = cell([mean(values) - mean(base)], metric)
-    return [cell(values, metric), difference if difference.startswith("-") else f"+{difference}"]
-
-
-def _table(title: str, head: list[str], lines: Iterable[list[str]]) -> str:
-    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
-    return f"{title}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return [cell(values, metric), signed(mean(values) - mean(base), metric)]

@@ -24,12 +24,44 @@ NO_SHARES = {
     "squared_distance",
     "coral",
     "variance",
+    "mean_absolute_error",
 }  # all else is in [0, 1]
 NOTES = {
     "oracle": "checkpoint chosen on TARGET dev data: no zero-shot transfer",
     "average": "mean of the weights after the last validations",
 }  # rules of selection that every table names
 SUMMARY = {"source mean": "source_mean", "target mean": "target_mean", "gap": "gap"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Of cells that are text already; the first column says what a line is about. note: a line below it."""
+
+    title: str
+    head: list[str]
+    lines: list[list[str]]
+    note: str = ""
+
+    def fitting(self, width: int) -> list[tuple[list[str], list[list[str]]]]:
+        """(head, lines) of tables of at most `width` characters as a terminal draws them, with the first column at the left of each."""
+        first, *columns = map(list, zip(self.head, *self.lines, strict=True))
+        blocks: list[list[list[str]]] = []
+        for column in columns:
+            if not blocks or _drawn([*blocks[-1], column]) > width:
+                blocks.append([first])
+            blocks[-1].append(column)
+        tables = [[list(row) for row in zip(*block, strict=True)] for block in blocks]
+        return [(head, lines) for head, *lines in tables]
+
+    def markdown(self) -> str:
+        """Title, table and note, with blank lines between them."""
+        table = f"{self.title}\n\n{to_markdown([self.head, *self.lines])}"
+        return f"{table}\n{self.note}\n" if self.note else table
+
+
+def _drawn(columns: list[list[str]]) -> int:
+    """How many characters they take with frames around them."""
+    return 1 + sum(max(map(len, column)) + 3 for column in columns)
 
 
 @dataclass(frozen=True)
@@ -117,28 +149,19 @@ def columns(lines: list[Line]) -> list[str]:
     return [c for c in SUMMARY if c in present] + sorted(present - SUMMARY.keys())
 
 
-def screen_tables(lines: list[Line], metric: str, width: int) -> list[tuple[list[str], list[list[str]]]]:
-    """(head, lines) of tables with the runs as columns, as many of them beside each other as `width` characters hold."""
+def runs_beside_each_other(dataset: str, metric: str, lines: list[Line]) -> Table:
+    """The runs as columns, for a screen. `12.3 ±0.4` is mean and standard deviation (n - 1) over seeds."""
     names = columns(lines)
-    first = ["", "seeds", *names]
-    blocks: list[list[list[str]]] = []
-    taken = width
-    for line in lines:
-        told = [line.name, str(len(line.seeds)), *(cell(line.values.get(name), metric) for name in names)]
-        taken += max(map(len, told)) + 3
-        if taken > width:
-            blocks.append([first])
-            taken = sum(max(map(len, column)) + 3 for column in (first, told)) + 1
-        blocks[-1].append(told)
-    tables = [[list(row) for row in zip(*block, strict=True)] for block in blocks]
-    return [(head, rows) for head, *rows in tables]
+    told = [[str(len(line.seeds)), *(cell(line.values.get(name), metric) for name in names)] for line in lines]
+    rows = [list(row) for row in zip(["seeds", *names], *told, strict=True)]
+    return Table(heading(dataset, metric), ["", *(line.name for line in lines)], rows)
 
 
-def markdown(dataset: str, metric: str, lines: list[Line]) -> str:
-    """A Markdown table, runs as rows. `12.3 ±0.4` is mean and standard deviation (n - 1) over seeds."""
+def runs_below_each_other(dataset: str, metric: str, lines: list[Line]) -> Table:
+    """The same with the runs as rows, for a page."""
     names = columns(lines)
     rows = [[line.name, str(len(line.seeds)), *(cell(line.values.get(c), metric) for c in names)] for line in lines]
-    return f"{heading(dataset, metric)}\n\n{to_markdown([['run', 'seeds', *names], *rows])}"
+    return Table(heading(dataset, metric), ["run", "seeds", *names], rows)
 
 
 def heading(dataset: str, metric: str) -> str:
@@ -168,7 +191,13 @@ def cell(values: list[float] | None, metric: str) -> str:
         return ""
     scale, digits = scale_of(metric)
     spread = f" ±{scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{scale * mean(values):.{digits}f}{spread}"
+    return f"{round(scale * mean(values), digits) + 0.0:.{digits}f}{spread}"  # no -0.0
+
+
+def signed(difference: float, metric: str) -> str:
+    """`+1.2` or `-1.2`, as `cell` scales it; `+0.0` also for a loss that is rounded away."""
+    scale, digits = scale_of(metric)
+    return f"{round(scale * difference, digits) + 0.0:+.{digits}f}"
 
 
 def csv_table(metric: str, lines: list[Line]) -> str:

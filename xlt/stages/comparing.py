@@ -1,14 +1,18 @@
-"""What `xlt report A B --compare` does: two runs, each in one or more seeds, and whether they differ on the test rows that both were scored on."""
+"""What `xlt report` finds out from what each test row adds to a score: whether two runs differ (--compare), and how sure the means of tasks are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from xlt.config.schema import Scores
 from xlt.errors import DataError
-from xlt.evaluation.comparison import Difference, compare
+from xlt.evaluation.bootstrap import interval, resample
+from xlt.evaluation.comparison import Difference, compare, paired
 from xlt.evaluation.statistics import Statistics
+from xlt.reporting.suite import Task
 from xlt.reporting.tables import NOTES, choose_metric, find, name_of, scale_of
 
 
@@ -71,6 +75,38 @@ def table_of(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return head, [line(name, d) for name, d in {**comparison.means, **comparison.languages}.items()]
 
 
+def with_intervals(task: Task) -> Task:
+    """The task with the intervals of its target means, also of several seeds together, wherever its runs left statistics of the same rows."""
+    columns = {name: replace(column, interval=_interval(task, name)) for name, column in task.columns.items()}
+    return replace(task, columns=columns)
+
+
+def _interval(task: Task, name: str) -> tuple[list[float], float] | None:
+    """(ends, level), by the draws that the runs' own intervals are of."""
+    runs, codes = task.columns[name].runs, task.targets([name])
+    how = runs[0].get("bootstrap")
+    if not codes or how is None or any(run.get("bootstrap") != how or not _folder(run).is_dir() for run in runs):
+        return None
+    files = [{c: _folder(run) / f"{task.dataset}.{c}.npz" for c in run["results"][task.dataset][task.metric]} for run in runs]  # fmt: skip
+    if not all(path.is_file() for each in files for path in each.values()):
+        return None
+    try:
+        merged = paired([{c: Statistics.load(path) for c, path in each.items()} for each in files], task.metric)
+    except ValueError:  # other rows in another seed, as where what was learned from was dropped
+        return None
+    if not set(codes) <= merged.keys():
+        return None
+    drawn = resample(merged, how["draws"], how["seed"])
+    ends = interval(np.mean([drawn.mean(str(i), codes) for i in range(len(runs))], 0), how["level"])
+    return None if ends is None else (ends, how["level"])
+
+
+def _folder(run: dict) -> Path:
+    """Of its statistics; of a run scored by several rules, those of its rule."""
+    folder = Path(run["path"]).parent / "statistics"
+    return inside if (inside := folder / run.get("selection", "")).is_dir() else folder
+
+
 def _scored(path: Path, dataset: str | None) -> list[dict]:
     runs = [run for run in find([path]) if (Path(run["path"]).parent / "statistics").is_dir()]
     runs = [run for run in runs if dataset is None or dataset in run["results"]]
@@ -100,8 +136,7 @@ def _statistics(run: dict, dataset: str, metric: str) -> dict[str, Statistics]:
     known = sorted(run["results"][dataset])
     if metric not in known:
         raise DataError(f"{run['path']}: has no {metric} on {dataset}; it has {', '.join(known)}")
-    folder = Path(run["path"]).parent / "statistics"
-    folder = inside if (inside := folder / run.get("selection", "")).is_dir() else folder
+    folder = _folder(run)
     found = {code: Statistics.load(folder / f"{dataset}.{code}.npz") for code in run["results"][dataset][metric]}
     if lacking := [code for code, statistics in found.items() if metric not in statistics.sums]:
         raise DataError(

@@ -13,7 +13,8 @@ from pathlib import Path
 from xlt import files
 from xlt.models.shapes import Pretrained
 from xlt.reporting.figures import heat_map
-from xlt.reporting.matrix import Matrix, markdown
+from xlt.reporting.matrix import Matrix
+from xlt.reporting.scores import WIDTH
 from xlt.run import Finished, RunDirectory
 from xlt.stages import finetune, zero_shot_eval
 from xlt.stages.parts import configs
@@ -43,11 +44,10 @@ def run(cfg) -> float:
     by_rule = gather(cells, dataset.name, targets)
     for rule, found in by_rule.items():
         title = noted(f"{dataset.name}, {metric}", rule)
-        for head, lines in found[metric].tables(metric):
-            screen.table(f"{title}: sources down, targets across", head, lines)
+        screen.fitted(found[metric].table(title, metric), WIDTH)
     first = next(iter(by_rule))
     title, matrix = noted(f"{dataset.name}, {metric}", first), by_rule[first][metric]
-    files.write_text(directory.path / "matrix.md", markdown(matrix, title, metric))
+    files.write_text(directory.path / "matrix.md", matrix.table(title, metric).markdown())
     drawn = heat_map(matrix, title, directory.path / "matrix.svg")
     results = {rule: {"matrix": {dataset.name: {m: x.scores for m, x in by.items()}}} for rule, by in by_rule.items()}
     directory.finish(

@@ -1,10 +1,11 @@
-"""xlt report: several run directories -> one table, on screen and as Markdown and CSV; or two of them compared."""
+"""xlt report: several run directories -> one table, on screen and as Markdown and CSV; of several tasks a table over them; or two runs compared."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,23 @@ from xlt.config.build import closed_preset
 from xlt.config.rules import resampling
 from xlt.errors import ConfigError
 from xlt.reporting.figures import heat_map
-from xlt.reporting.protocols import comparisons, matrices
+from xlt.reporting.matrix import Matrix
+from xlt.reporting.protocols import comparisons, matrices, told_apart
 from xlt.reporting.scores import WIDTH
-from xlt.reporting.tables import collect, csv_table, find, heading, markdown, screen_tables, stamps, to_markdown
-from xlt.stages.comparing import Comparison, compare_runs, table_of
+from xlt.reporting.suite import Task, as_data, csv_suite, suite_tables, tasks
+from xlt.reporting.tables import (
+    Line,
+    Table,
+    collect,
+    csv_table,
+    find,
+    heading,
+    runs_below_each_other,
+    runs_beside_each_other,
+    stamps,
+    to_markdown,
+)
+from xlt.stages.comparing import Comparison, compare_runs, table_of, with_intervals
 from xlt.training.progress import Screen
 
 
@@ -31,14 +45,17 @@ def main(argv: list[str]) -> int:
     parser = _Parser(
         prog="xlt report",
         description="One table of runs and languages: mean and standard deviation over seeds, target mean, transfer gap. "
+        "Of runs on several data sets one table of tasks, with what transfers and what other protocols come to. "
         "With --compare, of two runs (or folders with seeds of one): what differs, by a paired bootstrap, and where it is more than chance.",
     )
     parser.add_argument(
         "runs", nargs="+", type=Path, help="run directories, or folders with run directories below them"
     )
-    parser.add_argument("--dataset", help="data set to compare on (default: the first run's)")
-    parser.add_argument("--metric", help="metric to compare (default: the task's main one)")
-    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.csv")
+    parser.add_argument(
+        "--dataset", help="data set to tell of, language by language (default: a table over all of them)"
+    )
+    parser.add_argument("--metric", help="metric to tell of (default: each task's main one)")
+    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.csv, of several tasks also OUT.json")
     parser.add_argument(
         "--compare", action="store_true", help="two runs, by a paired bootstrap with Holm's correction over languages"
     )
@@ -56,15 +73,62 @@ def main(argv: list[str]) -> int:
         how = replace(how, draws=options.draws, seed=options.seed, level=options.level)
         return _compare(options, how)
     runs, screen = find(options.runs), Screen()
+    found = [task for task in tasks(runs, options.metric) if options.dataset in (None, task.dataset)]
+    if len(found) > 1:
+        return _suite(runs, found, options.out, screen)
+    if found:
+        runs = _of(runs, found[0])
     dataset, metric, lines = collect(runs, options.dataset, options.metric)
-    beside = [*comparisons(runs, dataset, metric), *stamps(runs)]
-    for i, (head, rows) in enumerate(screen_tables(lines, metric, WIDTH)):
-        screen.table(heading(dataset, metric) if i == 0 else "", head, rows)
-    for table in beside:
-        screen.say(f"\n{table}".rstrip())
-    pictures = [] if options.out is None else _heat_maps(runs, dataset, metric, options.out)
-    _write(options.out, "\n".join([markdown(dataset, metric, lines), *beside]), csv_table(metric, lines), pictures)
+    told, beside = _alone(runs, dataset, metric), comparisons(runs, dataset, metric)
+    _show(screen, [*([runs_beside_each_other(dataset, metric, told)] if told else []), *beside], stamps(runs))
+    pages = [*([runs_below_each_other(dataset, metric, told)] if told else []), *beside]
+    pictures = [] if options.out is None else _heat_maps(matrices(runs, dataset, metric), options.out)
+    _write(options.out, _page(pages, stamps(runs)), csv_table(metric, lines), pictures)
     return 0
+
+
+def _suite(runs: list[dict], found: list[Task], out: Path | None, screen: Screen) -> int:
+    """Several tasks: a table over them on screen; in the files each task language by language, too."""
+    found = [with_intervals(task) for task in found]
+    pages = suite_tables(found)
+    _show(screen, pages, stamps(runs))
+    names = " | ".join(sorted({task.dataset for task in found}))
+    screen.say("\n" + textwrap.fill(f"language by language, with curves and matrices: --dataset {names}", WIDTH))
+    if out is None:
+        return 0
+    drawn: list[tuple[str, str, Matrix]] = []
+    for task in found:
+        own, at = _of(runs, task), (task.dataset, task.metric)
+        told = _alone(own, *at)
+        pages += [*([runs_below_each_other(*at, told)] if told else []), *comparisons(own, *at)]
+        drawn += matrices(own, *at)
+    _write(out, _page(pages, stamps(runs)), csv_suite(found), _heat_maps(drawn, out), as_data(found))
+    return 0
+
+
+def _of(runs: list[dict], task: Task) -> list[dict]:
+    """Without what was scored by another objective than the task's."""
+    return [run for run in runs if not run.get("transfer") or run.get("objective") == task.objective]
+
+
+def _alone(runs: list[dict], dataset: str, metric: str) -> list[Line]:
+    """Of the runs that only a table of runs tells of; there may be none."""
+    scored = "transfer" if any(run.get("transfer") for run in runs) else "results"
+    apart = told_apart(runs, dataset, metric)
+    return collect(apart, dataset, metric)[2] if any(dataset in run.get(scored, {}) for run in apart) else []
+
+
+def _show(screen: Screen, tables: Sequence[Table], notes: Sequence[str]) -> None:
+    for i, table in enumerate(tables):
+        if i:
+            screen.say("")
+        screen.fitted(table, WIDTH)
+    for note in notes:
+        screen.say(f"\n{note}".rstrip())
+
+
+def _page(tables: Sequence[Table], notes: Sequence[str]) -> str:
+    return "\n".join([*(table.markdown() for table in tables), *notes])
 
 
 def _compare(options, how) -> int:
@@ -92,15 +156,18 @@ def _csv(found: Comparison) -> str:
     return out.getvalue()
 
 
-def _heat_maps(runs: list[dict], dataset: str, metric: str, out: Path) -> list[Path]:
+def _heat_maps(found: list[tuple[str, str, Matrix]], out: Path) -> list[Path]:
     """One for each matrix, where they can be drawn."""
-    found = [(title, matrix) for _, title, matrix in matrices(runs, dataset, metric)]
     pictures = [out.with_name(f"{out.name}-matrix-{number}.svg") for number in range(1, len(found) + 1)]
-    return [place for (title, matrix), place in zip(found, pictures, strict=True) if heat_map(matrix, title, place)]
+    return [place for (_, title, matrix), place in zip(found, pictures, strict=True) if heat_map(matrix, title, place)]
 
 
-def _write(out: Path | None, table: str, figures: str, pictures: Sequence[Path] = ()) -> None:
+def _write(out: Path | None, table: str, figures: str, pictures: Sequence[Path] = (), data: dict | None = None) -> None:
     if out is not None:
         files.write_text(out.with_suffix(".md"), table)
         files.write_text(out.with_suffix(".csv"), figures)
-        print(f"\nwritten: {' '.join(map(str, [out.with_suffix('.md'), out.with_suffix('.csv'), *pictures]))}")
+        written = [out.with_suffix(".md"), out.with_suffix(".csv")]
+        if data is not None:
+            written.append(out.with_suffix(".json"))
+            files.write_json(written[-1], data)
+        print(f"\nwritten: {' '.join(map(str, [*written, *pictures]))}")

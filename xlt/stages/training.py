@@ -246,7 +246,16 @@ def label_names(cfg, tables: dict[str, Table]) -> Labels:
                 f"dataset: {cfg.dataset.name}, language {missing[0]}: its rows have no {which}; map dataset.columns.{which} to the column that holds it"
             )
         declared = None if names else cfg.dataset.labels()
+        if not names and not declared and getattr(cfg.objective, "ordered", False):
+            raise ConfigError(
+                f"dataset.label_names: {cfg.dataset.name} does not say in which order its labels are, and {type(cfg.objective).__name__} needs it; list them "
+                "from the lowest to the highest"
+            )
         names[which] = declared or sorted({name for table in tables.values() for name in table.met(which)})
+        if not names[which]:
+            raise ConfigError(
+                f"dataset: {cfg.dataset.name}, {', '.join(tables)}: no row has any of {which}, so there is nothing to learn; check dataset.columns.{which}"
+            )
     return names if len(names) > 1 else next(iter(names.values()), [])
 
 

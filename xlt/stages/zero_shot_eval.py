@@ -128,6 +128,7 @@ def run(cfg) -> float:
             "n": {cfg.dataset.name: {language: len(t) for language, t in tables.items()}},
             "higher_is_better": {metric: higher[metric] for metric in scores[rules[0]]["results"][cfg.dataset.name]},
             "metric": objective.metric,
+            "objective": type(objective).__name__,
             **({"fitted": {cfg.dataset.name: facts}} if facts else {}),
             "efficiency": {
                 "seconds": round(seconds, 2),

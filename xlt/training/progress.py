@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,13 @@ class Screen:
                 ),
                 flush=True,
             )
+
+    def fitted(self, table, width: int) -> None:
+        """A `xlt.reporting.tables.Table`, as several below each other where it is wider than `width` characters; its note follows in lines of its own."""
+        for i, (head, lines) in enumerate(table.fitting(width)):
+            self.table("" if i else table.title, head, lines)
+        if table.note:
+            self.say(textwrap.fill(table.note, width))
 
 
 def duration(seconds: float) -> str:
