@@ -898,7 +898,7 @@ REAL = {
 def test_real_data_have_the_rows_that_their_table_says(shared_data, folder):
     data = built(composed(REAL[folder], f"root={shared_data / folder}"))
     view, ours = data.views()[0], {theirs: ours for ours, theirs in data.split_names.items()}
-    ours |= {name: ours for names, ours in ours.items() for name in names.split("|")}
+    ours |= {name: ours for names, ours in ours.items() if names for name in names.split("|")}
     with open(shared_data / "counts.tsv", newline="") as file:
         table = [
             row for row in csv.DictReader(file, delimiter="\t") if row["dataset"] == folder and row["split"] in ours
