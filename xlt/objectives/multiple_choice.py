@@ -62,7 +62,8 @@ class MultipleChoice:
 
     def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
         made = classification.head(width, width, 1, self.hidden, self.dropout)
-        made["classifier"][-1].bias = None  # added to every choice it would say nothing, and its gradient would be rounding
+        # added to every choice it would say nothing, and its gradient would be rounding
+        made["classifier"][-1].bias = None
         return made
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
