@@ -24,6 +24,8 @@ COLUMNS = {
     "text": ["text"],
     "parallel": ["source", "target"],
     "classification": ["text", "label"],
+    "multilabel": ["text", "labels"],
+    "regression": ["text", "score"],
     "tagging": ["tokens", "tags"],
     "qa": ["id", "question", "context", "answers"],
     "retrieval": ["query", "positives"],
@@ -86,6 +88,8 @@ def refused_row(tmp_path, view, row, **changes):
 GOOD = {
     "text": {"text": "a"},
     "classification": {"text": "a", "label": "x"},
+    "multilabel": {"text": "a", "labels": ["x", "y"]},
+    "regression": {"text": "a", "score": 1},
     "tagging": {"tokens": ["a", "b"], "tags": ["O", "O"]},
     "qa": {"id": 1, "question": "q", "context": "ab c", "answers": [{"text": "c", "start": 3}]},
     "retrieval": {"query": "q", "positives": ["a"]},
@@ -348,6 +352,25 @@ def test_missing_column_lists_those_found(tmp_path):
         ("classification", {"label": None}, "label is missing where a name is expected; correct or remove the row"),
         ("classification", {"label": 1.0}, "label is 1.0 where a name is expected; correct or remove the row"),
         ("classification", {"label": ["a"]}, "label is ['a'] where a name is expected; correct or remove the row"),
+        (
+            "multilabel",
+            {"labels": "joy"},
+            "labels is 'joy' where a list of names is expected; correct or remove the row",
+        ),
+        (
+            "multilabel",
+            {"labels": ["a", None]},
+            "labels[1] is missing where a name is expected; correct or remove the row",
+        ),
+        (
+            "multilabel",
+            {"labels": ["a", "b", "a"]},
+            "labels is ['a', 'b', 'a'], where each label may stand once; remove the others",
+        ),
+        ("regression", {"score": "high"}, "score is 'high' where a number is expected; correct or remove the row"),
+        ("regression", {"score": True}, "score is True where a number is expected; correct or remove the row"),
+        ("regression", {"score": "nan"}, "score is 'nan' where a number is expected; correct or remove the row"),
+        ("regression", {"score": None}, "score is missing where a number is expected; correct or remove the row"),
         ("tagging", {"tags": ["O"]}, "2 tokens but 1 tags; give each token one tag"),
         ("tagging", {"tokens": ["a", ""]}, "tokens[1] is empty; remove the row, or fill it in"),
         ("tagging", {"tokens": []}, "tokens is [] where a list of strings is expected; correct or remove the row"),
@@ -401,6 +424,41 @@ def test_label_outside_the_declared_set(tmp_path):
     assert refused_row(tmp_path, "tagging", row, label_names=["O"]) == f"label 'B-X' is not one of O; {remedy}"
     data = files(tmp_path, "classification", label_names=["x", "y"])
     assert data.labels() == ["x", "y"] and files(tmp_path).labels() is None
+
+
+def test_one_of_several_labels_outside_the_declared_set(tmp_path):
+    sentence = refused_row(tmp_path, "multilabel", {"text": "a", "labels": ["x", "z"]}, label_names=["x", "y"])
+    assert sentence == "label 'z' is not one of x, y; correct it, or add it to dataset.label_names"
+
+
+def test_a_row_may_have_no_label_of_several(tmp_path):
+    put(tmp_path / "en" / "train.jsonl", [{"text": "a", "labels": []}, {"text": "b", "labels": [2]}])
+    data = files(tmp_path, "multilabel", label_names=["1", "2"])
+    assert [row["labels"] for row in data.rows("multilabel", "en", "train")] == [[], ["2"]]
+
+
+def test_numbers_also_as_a_table_writes_them(tmp_path):
+    put(tmp_path / "en" / "train.tsv", ["text\tscore", "a\t1e-1", "b\t-2"])
+    data = files(tmp_path, "regression", pattern="{root}/{lang}/{split}.tsv")
+    assert [row["score"] for row in data.rows("regression", "en", "train")] == [0.1, -2.0]
+
+
+def test_a_column_of_several_texts(tmp_path):
+    put(tmp_path / "en" / "train.tsv", ["q\tt\tb\tx", "q\t\tb\ty"])
+    columns = {"text": "1", "text_pair": "2+3", "label": "4"}
+    data = files(tmp_path, "classification", columns=columns, pattern="{root}/{lang}/{split}.tsv")
+    assert [row["text_pair"] for row in data.rows("classification", "en", "train")] == ["t b", "b"]
+    put(tmp_path / "en" / "dev.jsonl", [{"a+b": "whole", "a": "x", "b": "y", "l": "z"}, {"a": "x", "b": 1, "l": "z"}])
+    data = files(tmp_path, "classification", columns={"text": "a+b", "label": "l"})
+    rows = data.rows("classification", "en", "dev")
+    assert next(rows)["text"] == "whole", "a column may have that name"
+    with pytest.raises(DataError, match=r"dev.jsonl line 2: text is \['x', 1\] where a string is expected"):
+        next(rows)
+    put(tmp_path / "en" / "test.jsonl", [{"a": "x", "l": "z"}])
+    data = files(tmp_path, "classification", columns={"text": "a+b", "label": "l"})
+    assert "no column a+b; it has a, l: name the right one in dataset.columns.text" in refused(
+        lambda: data.rows("classification", "en", "test")
+    )
 
 
 def test_answer_that_is_not_where_it_should_be(tmp_path):
@@ -797,6 +855,8 @@ OWN = {
         ["premise,hypothesis,label", "a,b,x"],
         {"text": "a", "text_pair": "b", "label": "x"},
     ),
+    "multilabel_files": ("multilabel", "en/dev.jsonl", [GOOD["multilabel"]], GOOD["multilabel"]),
+    "regression_files": ("regression", "en/dev.tsv", ["text\tscore", "a\t-1.5"], {"text": "a", "score": -1.5}),
     "parallel_files": ("parallel", "en-de/dev.jsonl", [{"source": "a", "target": "b"}], {"source": "a", "target": "b"}),
     "dictionary_files": ("dictionary", "en-de/dev.tsv", ["a\tb"], {"word": "a", "translation": "b"}),
     "tagging_files": ("tagging", "en/dev.jsonl", [{"tokens": ["a"], "tags": ["O"]}], {"tokens": ["a"], "tags": ["O"]}),
@@ -889,8 +949,10 @@ REAL = {
     "cmrc2018": "cmrc2018",
     "ud_pud": "conllu_files",
     "ud_ewt": "conllu_files",
-    "nusax": "classification_files",
     "xcopa": "xcopa",
+    "nusax": "nusax",
+    "afrisenti": "afrisenti",
+    "xed": "xed",
 }
 
 

@@ -21,6 +21,7 @@ from tests.stages.test_resume import TIMINGS
 from xlt.config import paths
 from xlt.config.build import build_node
 from xlt.config.compose import compose
+from xlt.config.rules import TASKS
 from xlt.objectives.mixture import Mixture
 from xlt.types import only_scores, solves
 
@@ -79,15 +80,7 @@ def test_every_objective_is_run_here():
 
 def stage_of(objective) -> str | None:
     """The stage that learns it; None if it reads what nobody told this file how to give."""
-    if objective.view in (
-        "classification",
-        "tagging",
-        "qa",
-        "retrieval",
-        "recommendation",
-        "multiple_choice",
-        "dialog",
-    ):
+    if objective.view in TASKS:
         return "finetune"
     if objective.view in ("text", "parallel"):
         return "align" if objective.head == "encoder" else "pretrain"
@@ -105,6 +98,7 @@ def bench(tmp_path_factory, forks):
     _write_frames(folder / "frames")
     _write_choices(folder / "choices")
     _write_dialogs(folder / "dialogs")
+    _write_marked(folder / "marked")
     return bench
 
 
@@ -165,8 +159,22 @@ def _write_lines(path: Path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def _write_marked(folder: Path) -> None:
+    """<folder>/en/{train,dev}.jsonl: a sentence's topic and whether it is long, as any number of labels, and its length as a number."""
+    dataset = build_node(OmegaConf.to_container(compose("finetune", [*DEMO], []).dataset, resolve=True), "dataset")
+    (folder / "en").mkdir(parents=True)
+    for split in ("train", "dev"):
+        text = ""
+        for i, row in enumerate(dataset.rows("classification", "en", split)):
+            labels = [name for name, here in ((row["label"], i % 3), ("long", len(row["text"]) > 40)) if here]
+            text += json.dumps({"text": row["text"], "labels": labels, "score": len(row["text"]) / 40}) + "\n"
+        (folder / "en" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+
+
 def data_of(bench, objective) -> list[str]:
     """The demo; or the pairs, for a task that reads two texts."""
+    if objective.view in ("multilabel", "regression"):
+        return [f"dataset={objective.view}_files", f"dataset.root={bench.folder / 'marked'}", "languages.source=[en]"]
     if objective.view == "tagging":
         return [
             "dataset=tagging_files",
@@ -191,7 +199,7 @@ def data_of(bench, objective) -> list[str]:
     if objective.view != "classification":
         return [*DEMO, *LANGUAGES]
     if len(objective.texts({"text": "a", "text_pair": "b", "label": "c"})) == 2:
-        return ["dataset=pair_classification_files", f"dataset.root={bench.folder / 'pairs'}", "languages.source=[en]"]
+        return ["dataset=pair_classification_files", f"dataset.root={bench.folder / 'pairs'}", "languages.source=[en]", "dataset.label_names=[other,same]"]  # fmt: skip
     return [*DEMO, "languages.source=[en]"]
 
 
