@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Text = (
-    str | list[str] | tuple[str, ...]
-)  # a list: the words of one text, each cut by itself; a tuple: texts that do not belong together
+# a list: the words of one text, each of them cut by itself; a tuple: texts that do not belong together
+Text = str | list[str] | tuple[str, ...]
 
 
 @dataclass(frozen=True)

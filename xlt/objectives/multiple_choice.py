@@ -61,7 +61,10 @@ class MultipleChoice:
         return {"begins": encodings[1].word_starts(), "right": np.array([row["label"]])}
 
     def modules(self, width: int, labels: Labels | None) -> dict[str, nn.Module]:
-        return classification.head(width, width, 1, self.hidden, self.dropout)
+        made = classification.head(width, width, 1, self.hidden, self.dropout)
+        # added to every choice it would say nothing, and its gradient would be rounding
+        made["classifier"][-1].bias = None
+        return made
 
     def row_length(self, lengths: np.ndarray, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
         """As if there were two choices of one length: how many there are is not known here."""
