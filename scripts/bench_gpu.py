@@ -26,6 +26,7 @@ SETTINGS = {  # constants of bench_pretrain, words, rows of an update
     "sentences": (BASE | {"LONGEST": 128, "LOG_LENGTH": 2.95}, 32_000, 640),
     "documents": (BASE | {"LONGEST": 512, "LOG_LENGTH": 4.85}, 32_000, 100),
     "words": (BASE | {"LONGEST": 128, "LOG_LENGTH": 2.95}, 250_000, 160),
+    "large": (BASE | {"LONGEST": 512, "LOG_LENGTH": 4.85}, 32_000, 500),
 }
 
 

@@ -23,6 +23,7 @@ import resource
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def trainer(vocabulary: int, precision: str, sampling: str, seconds: float, devi
     )
 
     set_seed(1)
+    if device != "cpu":
+        multiprocessing.set_start_method("fork", force=True)  # the loader's workers take the collator below as it is
     tokenizer = tokenizer_of(vocabulary)
     data = [{"input_ids": [0, *row.tolist(), 2], "length": len(row) + 2} for row in rows_of(vocabulary)]
     seen: list[torch.Tensor] = []
@@ -181,7 +184,6 @@ def xlt_pretrain(
              f"hardware.precision={precision}", f"hardware.fused={str(fused).lower()}"]
         )  # fmt: skip
     if code:
-        # not SystemExit: it would end the process without an answer, for which `alone` would wait for ever
         raise RuntimeError(f"xlt pretrain ({kind}) ended with {code}")
     measured = drawn[2 : len(clock) - 1]
     lengths = [np.concatenate([lengths_of(batch) for batch in window]) for window in measured]
@@ -294,8 +296,8 @@ def device_name(device: str) -> str:
 
 def alone(function, *arguments):
     """The result of a function in a process of its own, so that neither memory nor threads of another measurement count."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # may have workers of its own, as a Trainer's loader does
+        return pool.submit(function, *arguments).result()
 
 
 def main(argv: list[str]) -> None:
