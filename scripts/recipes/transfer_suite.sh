@@ -34,7 +34,7 @@ joint xcopa
 joint xsid 'dataset.split_names={train:"train|dev[:80%]",dev:"dev[80%:]"}' train.epochs=null train.steps=1200
 
 FEW="model.init_from=$RUNS/suite/sib200/finetune train.epochs=30 train.eval_every=0"
-for k in 1 5 20; do
+for k in 1 5 10; do  # of 5 buckets that share no row; the rarest topic has 65 rows
   # shellcheck disable=SC2086
   stage finetune sib200 "sib200-few-$k" few_shot.k=$k $FEW
   stage zero-shot-eval sib200 "sib200-few-$k"
