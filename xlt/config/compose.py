@@ -53,7 +53,7 @@ def run(
                 _name_job(cfg, HydraConfig.get(), swept)
             if cfg.stage != stage:
                 raise ConfigError(f"stage: {cfg.stage} is not what was called; run xlt {cfg.stage} instead")
-            if HydraConfig.get().runtime.choices.get("languages") == "joint" and cfg.languages.source is not None:
+            if "languages=joint" in HydraConfig.get().overrides.task and cfg.languages.source is not None:
                 raise ConfigError(
                     f"languages.source: {list(cfg.languages.source)} stands over languages=joint, which learns from every language; add languages.source=null where an experiment names its source, or leave out languages=joint"
                 )
