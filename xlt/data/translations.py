@@ -1,4 +1,4 @@
-"""The sentences of a parallel data set, each of them once, and which are translations of each other; in three parts that share no meaning.
+"""The sentences of a parallel data set, each of them once, and which are translations of each other; in parts that share no meaning.
 
 For what looks at sentences by themselves: of a data set with the same sentences in many languages, a pair a row would hold each one many times.
 """
@@ -17,11 +17,15 @@ from xlt.types import Dataset
 
 
 class Part(IntEnum):
-    """What a sentence is for."""
+    """What a sentence is for. Language means are those of all that are not scored; a probe is trained on half of these.
+
+    Less such a mean, the mean of the probe's half is half the difference of the halves' errors, and that of the scored part is less half their sum: these do
+    not covary, so a probe cannot learn how the means are wrong. From one half alone, both would be wrong in the same way, and any language be recognised by it.
+    """
 
     scored = 0
-    means = 1  # the mean of its language is taken of it
-    probe = 2  # a probe is trained on it: not on `means`, where no language would have a mean that it could see
+    rest = 1
+    probe = 2
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Translations:
 
 
 def read_translations(dataset: Dataset, pairs: list[str], split: str, rows: int | None, share: float) -> Translations:
-    """The first `rows` rows of each pair (null: all). share: of the meanings, those that are not scored, half of them for means and half for
-    the probe; drawn by what they say, and so the same in every run.
+    """The first `rows` rows of each pair (null: all). share: of the meanings, those that are not scored, half of them for the
+    probe; drawn by what they say, and so the same in every run.
 
     In a pair each sentence counts once, with the first translation that it has there. DataError if a part would have fewer than 4 pairs.
     """
@@ -101,7 +105,7 @@ def _parts(translations: Translations, share: float) -> dict[str, np.ndarray]:
     half = round(share * len(ranked) / 2)
     part = (
         dict.fromkeys(ranked, Part.scored)
-        | dict.fromkeys(ranked[:half], Part.means)
+        | dict.fromkeys(ranked[:half], Part.rest)
         | dict.fromkeys(ranked[half : 2 * half], Part.probe)
     )
     return {code: np.array([part[root(start[code] + i)] for i in range(len(texts[code]))], np.int8) for code in codes}

@@ -1,7 +1,7 @@
 """What `xlt inspect` measures of a layer: are translations near each other, are the spaces of two languages alike, does the language still show?
 
-Each figure as the vectors are and again after the mean of each language is taken away. Means, probe and figures come from three parts of the sentences that
-share no meaning. Knows vectors and which of them are translations; no model, no text.
+Each figure as the vectors are and again after the mean of each language is taken away. Means and probe come from other sentences than the figures, and
+the two share no meaning. Knows vectors and which of them are translations; no model, no text.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ CENTRED = "_centred"  # in a metric's name: after the mean of each language was 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
     """What is read and drawn. split: of the data set. rows: of each pair, the first so many (null: all). learn: share of the meanings that are not scored:
-    half of it gives the means, half trains the probe. layer: the one that tables by pair, `results` and the map are of (null: the last). map_sentences: of each language in the map;
-    map_lines: from each to its translation.
+    they give the means, and half of them train the probe. layer: the one that tables by pair, `results` and the map are of (null: the last).
+    map_sentences: of each language in the map; map_lines: from each to its translation.
     """
 
     split: str
@@ -80,7 +80,9 @@ def measure(vectors: dict[str, np.ndarray], data: Translations) -> dict[str, Any
     language: how often it is told among all; accuracy: the mean of these, 1 / languages by chance.
     """
     spaces = {code: torch.tensor(v, dtype=torch.float32) for code, v in vectors.items()}
-    centred = {code: x_ND - _of(x_ND, data.parts[code], Part.means).mean(0) for code, x_ND in spaces.items()}
+    centred = {
+        code: x_ND - x_ND[torch.from_numpy(data.parts[code] != Part.scored)].mean(0) for code, x_ND in spaces.items()
+    }
     return {**_figures(spaces, data, invariant=True), "centred": _figures(centred, data, invariant=False)}
 
 

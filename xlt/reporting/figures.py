@@ -11,7 +11,7 @@ from pathlib import Path
 from xlt import files
 from xlt.reporting.matrix import Matrix
 
-_COLOURS, _MARKS = 20, "o^sDvP*X"  # languages that share a colour differ in the mark
+_MARKS = "o^sDvP*X"  # languages that share a colour differ in the mark
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ def planes(found: Sequence[Plane], path: Path) -> bool:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2 * len(found) + 1.2, 5), layout="constrained")
-    colours = matplotlib.colormaps["tab20"].colors
+    colours = matplotlib.colormaps["tab10" if len(found[0].points) <= 10 else "tab20"].colors
     for axes, plane in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         axes.add_collection(LineCollection(list(plane.lines), colors="0.75", linewidths=0.3, zorder=1))
         for number, (language, points) in enumerate(plane.points.items()):
-            mark, colour = _MARKS[number // _COLOURS % len(_MARKS)], colours[number % _COLOURS]
+            mark, colour = _MARKS[number // len(colours) % len(_MARKS)], colours[number % len(colours)]
             xs, ys = zip(*points, strict=True) if points else ((), ())
             axes.scatter(xs, ys, s=9, marker=mark, color=colour, label=language, linewidths=0, zorder=2)
         axes.set(title=plane.title, xticks=[], yticks=[])

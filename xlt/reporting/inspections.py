@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from xlt.errors import DataError, suggest
 from xlt.reporting.matrix import Matrix
 from xlt.reporting.tables import Table, name_of
 
@@ -57,23 +58,37 @@ def matrix_of(layers: Sequence[Mapping[str, Any]], metric: str) -> Matrix:
 
 
 def compared(runs: Sequence[Mapping[str, Any]], metric: str | None) -> list[Table]:
-    """Runs beside each other, layer by layer: a table for each of the shown metrics, or of one; means over the pairs that all of the data set's runs have."""
+    """Runs on one data set beside each other, layer by layer, as means over the pairs that all of them have: a table for each metric that is shown, or for one.
+
+    Runs that differ in their seed are one column. DataError where there is no such pair or metric.
+    """
+    dataset = next(iter(runs[0]["results"]))
+    first = by_metric(runs[0])
+    if metric is not None and metric not in first:
+        raise DataError(f"report: --metric: xlt inspect measures no {metric}; {suggest(metric, first)}")
+    pairs = set.intersection(*({*run["inspection"]["layers"][0]["pairs"]} for run in runs))
+    if not pairs:
+        raise DataError(
+            "report: the runs have no pair of languages in common, so nothing can be compared; inspect them on the same languages"
+        )
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault(name_of(dict(run)), []).append(run)
+    layers = range(max(len(run["inspection"]["layers"]) for run in runs))
     tables = []
-    for dataset in sorted({d for run in runs for d in run["results"]}):
-        mine = [run for run in runs if dataset in run["results"]]
-        pairs = set.intersection(*({*run["inspection"]["layers"][0]["pairs"]} for run in mine))
-        groups: dict[str, list[Mapping[str, Any]]] = {}
-        for run in mine:
-            groups.setdefault(name_of(dict(run)), []).append(run)
-        depth = max(len(run["inspection"]["layers"]) for run in mine)
-        for name in [metric] if metric else [m for m in SHOWN if pairs]:
-            lines = []
-            for number in range(depth):
-                cells = [_mean_of(members, number, name, pairs) for members in groups.values()]
-                lines.append([str(number), *("" if cell is None else _figure(cell) for cell in cells)])
-            head = ["layer", *groups]
-            tables.append(Table(f"{dataset}, {name} by layer, mean over {len(pairs)} pairs", head, lines))
+    for name in [metric] if metric else SHOWN:
+        cells = [[_mean_of(members, layer, name, pairs) for members in groups.values()] for layer in layers]
+        lines = [
+            [str(layer), *("" if c is None else _figure(c) for c in row)]
+            for layer, row in zip(layers, cells, strict=True)
+        ]
+        tables.append(Table(f"{dataset}, {name} by layer, mean over {len(pairs)} pairs", ["layer", *groups], lines))
     return tables
+
+
+def by_metric(run: Mapping[str, Any]) -> list[str]:
+    """The metrics of a run."""
+    return sorted(next(iter(run["results"].values())))
 
 
 def _mean_of(runs: Sequence[Mapping[str, Any]], number: int, metric: str, pairs: set[str]) -> float | None:

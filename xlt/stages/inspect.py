@@ -171,7 +171,7 @@ def map_of(spec: Inspection, vectors: dict[str, np.ndarray], data: Translations,
         for code, numbers in zip(languages.pair(pair), at, strict=True):
             known = set(places[code])
             places[code] += [i for i in numbers.tolist() if i not in known][: spec.map_sentences - len(known)]
-    means = {code: v[data.parts[code] == Part.means].mean(0) if centred else 0.0 for code, v in vectors.items()}
+    means = {code: v[data.parts[code] != Part.scored].mean(0) if centred else 0.0 for code, v in vectors.items()}
     x_ND = np.concatenate([vectors[code][places[code]] - means[code] for code in places])
     x_N2, (first, second) = main_plane(torch.from_numpy(x_ND))
     ends = np.cumsum([0, *map(len, places.values())]).tolist()
