@@ -19,32 +19,32 @@ def rotation(width, seed):
     return torch.linalg.qr(cloud(width, width, seed)).Q
 
 
-def hsic(k, l):
+def hsic(k, m):
     """tr(K H L H) / (n - 1)^2, H = I - 1/n: the definition of Gretton et al. 2005, with every matrix written out."""
     n = len(k)
     h = np.eye(n) - np.ones((n, n)) / n
-    return np.trace(k @ h @ l @ h) / (n - 1) ** 2
+    return np.trace(k @ h @ m @ h) / (n - 1) ** 2
 
 
-def unbiased_hsic(k, l):
+def unbiased_hsic(k, m):
     """Song et al. 2012, equation 5, by sums over single entries."""
     n = len(k)
-    k, l = k * (1 - np.eye(n)), l * (1 - np.eye(n))
+    k, m = k * (1 - np.eye(n)), m * (1 - np.eye(n))
     one = np.ones(n)
-    total = np.trace(k @ l) + one @ k @ one * (one @ l @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ k @ l @ one)
+    total = np.trace(k @ m) + one @ k @ one * (one @ m @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ k @ m @ one)
     return total / (n * (n - 3))
 
 
 @given(st.integers(4, 30), st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**30))
 def test_cka_is_the_ratio_of_hsic_by_its_definition(n, width, other, seed):
     x, y = cloud(n, width, seed), cloud(n, other, seed + 1) + 3
-    k, l = (side.numpy() @ side.numpy().T for side in (x, y))
-    assert linear_cka(x, y) == pytest.approx(hsic(k, l) / math.sqrt(hsic(k, k) * hsic(l, l)), abs=1e-9)
+    k, m = (side.numpy() @ side.numpy().T for side in (x, y))
+    assert linear_cka(x, y) == pytest.approx(hsic(k, m) / math.sqrt(hsic(k, k) * hsic(m, m)), abs=1e-9)
     centred = [side.numpy() - side.numpy().mean(0) for side in (x, y)]
-    k, l = (side @ side.T for side in centred)
-    below = unbiased_hsic(k, k) * unbiased_hsic(l, l)
+    k, m = (side @ side.T for side in centred)
+    below = unbiased_hsic(k, k) * unbiased_hsic(m, m)
     if below > 1e-12:
-        assert debiased_cka(x, y) == pytest.approx(unbiased_hsic(k, l) / math.sqrt(below), abs=1e-7)
+        assert debiased_cka(x, y) == pytest.approx(unbiased_hsic(k, m) / math.sqrt(below), abs=1e-7)
 
 
 @given(st.integers(5, 40), st.integers(2, 20), st.floats(0.01, 100), st.integers(0, 2**30))

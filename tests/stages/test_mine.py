@@ -66,7 +66,7 @@ def test_translations_are_found_and_can_be_learned_from(shell, place, mine, tmp_
 
     lines = {
         "en": (place / "text/en.txt").read_text().split("\n"),
-        "de": gzip.open(place / "text/de.txt.gz", "rt").read().split("\n"),
+        "de": gzip.decompress((place / "text/de.txt.gz").read_bytes()).decode().split("\n"),
     }
     for _, source, target, here, there in found:
         for code, file, text, where in (("en", "en.txt", source, here), ("de", "de.txt.gz", target, there)):

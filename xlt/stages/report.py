@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
         how = replace(how, draws=options.draws, seed=options.seed, level=options.level)
         return _compare(options, how)
     runs, screen = find(options.runs), Screen()
-    inspected = [run for run in runs if run["stage"] == inspections.STAGE]
+    inspected = [run for run in runs if run.get("stage") == inspections.STAGE]
     if inspected and len(inspected) == len(runs):
         return _inspected(runs, options, screen)
     if inspected:
