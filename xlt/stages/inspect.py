@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from xlt import files, languages
+from xlt.alignment.csls import unit
 from xlt.alignment.geometry import main_plane
 from xlt.data.translations import Part, Translations, read_translations
 from xlt.errors import ConfigError
@@ -164,7 +165,7 @@ def draw(
 
 
 def map_of(spec: Inspection, vectors: dict[str, np.ndarray], data: Translations, centred: bool) -> Plane:
-    """The first scored sentences of each pair in the plane in which all of them vary most."""
+    """The first scored sentences of each pair in the plane in which all of them vary most, each with length 1 as cosines see it."""
     shown = {pair: tuple(at[: spec.map_sentences] for at in data.of(pair, Part.scored)) for pair in data.pairs}
     places: dict[str, list[int]] = {code: [] for code in data.texts}
     for pair, at in shown.items():
@@ -173,7 +174,7 @@ def map_of(spec: Inspection, vectors: dict[str, np.ndarray], data: Translations,
             places[code] += [i for i in numbers.tolist() if i not in known][: spec.map_sentences - len(known)]
     means = {code: v[data.parts[code] != Part.scored].mean(0) if centred else 0.0 for code, v in vectors.items()}
     x_ND = np.concatenate([vectors[code][places[code]] - means[code] for code in places])
-    x_N2, (first, second) = main_plane(torch.from_numpy(x_ND))
+    x_N2, (first, second) = main_plane(unit(torch.from_numpy(x_ND)))
     ends = np.cumsum([0, *map(len, places.values())]).tolist()
     points = {code: list(map(tuple, x_N2[ends[i] : ends[i + 1]].tolist())) for i, code in enumerate(places)}
     where = {code: dict(zip(places[code], points[code], strict=True)) for code in places}
