@@ -5,7 +5,6 @@ Each side is read once into vectors on disk, then searched shard against shard; 
 
 from __future__ import annotations
 
-import io
 import itertools
 import shutil
 import time
@@ -16,16 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlt import files, languages, signals
-from xlt.alignment import mining
-from xlt.alignment.csls import unit
+from xlt import files, languages
 from xlt.alignment.mining import Pairs
-from xlt.alignment.neighbours import Nearest, Vectors, search_shard, shards
 from xlt.data.cleaning.report import summary
 from xlt.data.cleaning.scripts import folded
 from xlt.data.sides import Side, write_side
 from xlt.errors import ConfigError, DataError
 from xlt.evaluation.mining import HIGHER_IS_BETTER, Mining, against
+from xlt.evaluation.searching import search
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.inspect import reader_of
 from xlt.stages.setup import accelerator_of, choose_languages, clean_text, tokenizer_of
@@ -61,7 +58,8 @@ def run(cfg) -> float:
     facts, figures = {}, {}
     for pair in pairs:
         first, second = (sides[code] for code in languages.pair(pair))
-        found = search(first, second, spec, directory.path / SCRATCH / pair, pair, screen)
+        with screen.counting(f"searching {pair}", first.rows * second.rows, 0):
+            found = search(first, second, spec, directory.path / SCRATCH / pair, screen.advance)
         kept = spec.kept(found)
         write_pairs(directory.path / MINED / pair / "train.tsv", first, second, found, kept)
         facts[pair] = told(found, kept, first, second)
@@ -128,61 +126,6 @@ def read_sides(
             )  # fmt: skip
             before += total[code]
     return sides
-
-
-def search(first: Side, second: Side, spec: Mining, folder: Path, pair: str, screen: Screen) -> Pairs:
-    """All pairs that margin and matching put together, best first. Shards of the first language that an interrupted run has searched are taken from `folder`."""
-    x, y = vectors_of(first, spec.remove_means), vectors_of(second, spec.remove_means)
-    known = max(
-        (int(p.stem.partition("-")[2]) for p in folder.glob("backward-*.npz")), default=-1
-    )  # the last shard that was searched
-    backward = (
-        _load(folder / f"backward-{known}.npz") if known >= 0 else Nearest.none(second.rows, min(spec.k, first.rows))
-    )
-    near, done = [], 0
-    with screen.counting(f"searching {pair}", first.rows * second.rows, 0):
-        for number, rows in enumerate(shards(first.rows, spec.shard_size)):
-            forward = Nearest.none(rows.stop - rows.start, min(spec.k, second.rows))
-            here = folder / f"forward-{number}.npz"
-            if number <= known:
-                forward = _load(here)
-                done += (rows.stop - rows.start) * second.rows
-            else:
-                for products in search_shard(rows, x, y, second.rows, spec.shard_size, spec.k, forward, backward):
-                    signals.stop_if_requested("while searching; run the same command again to go on")
-                    done += products
-                    screen.advance(done)
-                _save(here, forward)
-                _save(folder / f"backward-{number}.npz", backward)
-                (folder / f"backward-{number - 1}.npz").unlink(missing_ok=True)
-            near.append(forward)
-    near_NK = torch.cat([f.scores for f in near]).float(), torch.cat([f.places for f in near])
-    near_MK = backward.scores.float(), backward.places
-    return mining.put_together(near_NK, near_MK, spec.margin, spec.matching)
-
-
-def vectors_of(side: Side, remove_mean: bool) -> Vectors:
-    """What gives rows of a side as unit vectors, less their mean if that is asked for."""
-    held, mean_D = side.vectors, 0.0
-    if remove_mean:
-        sums = [held[part].sum(0, dtype=np.float64) for part in shards(side.rows, 4096)]
-        mean_D = (sum(sums) / side.rows).astype(np.float32)
-
-    def rows(start: int, stop: int) -> torch.Tensor:
-        return unit(torch.from_numpy(held[start:stop].astype(np.float32) - mean_D))
-
-    return rows
-
-
-def _save(path: Path, nearest: Nearest) -> None:
-    content = io.BytesIO()
-    np.savez(content, scores=nearest.scores.numpy(), places=nearest.places.numpy())
-    files.write_bytes(path, content.getvalue())
-
-
-def _load(path: Path) -> Nearest:
-    with np.load(path) as saved:
-        return Nearest(torch.from_numpy(saved["scores"]), torch.from_numpy(saved["places"]))
 
 
 def write_pairs(path: Path, first: Side, second: Side, pairs: Pairs, kept: int) -> None:
