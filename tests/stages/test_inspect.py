@@ -110,8 +110,12 @@ def test_mistakes_are_sentences(shell, place, aligned):
             ["languages.target=[en-fr]"],
             "xlt: languages.target: parallel_files has no en-fr with a train split; did you mean en-de? it has en-de",
         ),
-        (["~inspection"], "xlt: inspection: none is chosen; choose one with inspection=NAME (xlt ls inspection)"),
         (["+mining=standard"], "xlt: mining: xlt inspect would not read it; it is for xlt mine"),
     ]:
         answer = inspected(shell, place, *changes)
         assert (answer.code, answer.err) == (2, [sentence]), changes
+    none = shell("inspect", "model.init_from=runs/solved/align", "~inspection")
+    assert (none.code, none.err) == (
+        2,
+        ["xlt: inspection: none is chosen; choose one with inspection=NAME (xlt ls inspection)"],
+    )
