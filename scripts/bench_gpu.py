@@ -140,7 +140,11 @@ def _losses(device: str, fused: bool) -> list[float]:
         if code:
             raise RuntimeError(f"xlt pretrain ended with {code}")
         lines = map(json.loads, (here / "run" / "metrics.jsonl").read_text().splitlines())
-        return [next(iter(line["loss"].values())) if isinstance(line["loss"], dict) else line["loss"] for line in lines if "loss" in line]
+        return [
+            next(iter(line["loss"].values())) if isinstance(line["loss"], dict) else line["loss"]
+            for line in lines
+            if "loss" in line
+        ]
 
 
 def versions() -> dict:

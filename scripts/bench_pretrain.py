@@ -296,7 +296,9 @@ def device_name(device: str) -> str:
 
 def alone(function, *arguments):
     """The result of a function in a process of its own, so that neither memory nor threads of another measurement count."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # may have workers of its own, as a Trainer's loader does
+    with ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn")
+    ) as pool:  # may have workers of its own, as a Trainer's loader does
         return pool.submit(function, *arguments).result()
 
 

@@ -24,6 +24,9 @@ POINTS = {
     "update": "xlt.training.loop:_ahead",  # counted per update, see _each
     "log": "xlt.training.tracking:MetricsLog.write",
     "scoring": "xlt.evaluation.loop:gather",
+    "reading": "xlt.evaluation.vectors:model_inputs",
+    "measuring": "xlt.stages.inspect:measure",
+    "searching": "xlt.alignment.neighbours:Nearest.add",
     "saving: flush": "xlt.files:_flush",
     "saving: hash": "xlt.files:sha256",
     "saving: rename": "os:rename",

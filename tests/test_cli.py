@@ -98,11 +98,11 @@ def test_version(shell):
     ("argv", "sentence"),
     [
         (["pretain"], "pretain: there is no such command; did you mean pretrain?"),
-        (["xyz"], "xyz: there is no such command; there are tokenize, pretrain, align, finetune, zero-shot-eval, matrix, report, check, ls"),
+        (["xyz"], "xyz: there is no such command; there are tokenize, pretrain, align, inspect, mine, finetune, zero-shot-eval, matrix, report, check, ls"),
         (["ls", "modle"], "ls: there is no group modle; did you mean model?"),
         (["ls", "xyz"], "ls: there is no group xyz; there are dataset, cleaning, languages"),
         (["ls", "--jsno"], "--jsno: there is no such flag; there are --json and --config-dir DIR"),
-        (["check"], "check: give a stage: tokenize, pretrain, align, finetune, zero-shot-eval"),
+        (["check"], "check: give a stage: tokenize, pretrain, align, inspect, mine, finetune, zero-shot-eval"),
         (["check", "finetun"], "check: finetun is not a stage; did you mean finetune?"),
         (["completion", "tcsh"], "completion: give one of bash, zsh, fish, for example: source <(xlt completion bash)"),
         (["report"], "report: the following arguments are required: runs; see xlt report --help"),

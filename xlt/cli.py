@@ -24,6 +24,8 @@ STAGES = {
     "tokenize": "text -> a SentencePiece tokenizer balanced over languages",
     "pretrain": "text -> a multilingual language model",
     "align": "parallel text or dictionaries -> an encoder or a mapping whose space is shared",
+    "inspect": "an encoder -> what its layers make of parallel sentences, in figures and pictures",
+    "mine": "two languages' texts -> sentences that are translations of each other",
     "finetune": "labelled source languages -> a task model",
     "zero-shot-eval": "a task model -> scores per language and the transfer gap",
     "matrix": "labelled data -> every source language against every target language",
@@ -38,6 +40,8 @@ EXAMPLES = """\
   xlt tokenize dataset=demo run.name=first tokenizer.vocab_size=2000
   xlt pretrain dataset=demo run.name=first model=tiny train.steps=200
   xlt align dataset=demo run.name=first model.init_from=runs/first/pretrain
+  xlt inspect dataset=ntrex dataset.root=/data/ntrex model.init_from=runs/first/align
+  xlt mine dataset=mono_files dataset.root=/data/web languages.train=[en-de] model.init_from=runs/first/align
   xlt finetune dataset=sib200 dataset.root=/data/sib200 languages.source=[en] model=xlmr_base
   xlt finetune experiment=demo -m seed=1,2,3
   xlt zero-shot-eval dataset=demo run.name=first model.init_from=runs/first/finetune

@@ -48,6 +48,21 @@ def write_bytes(path: Path, content: bytes) -> None:
             aside.unlink(missing_ok=True)
 
 
+def write_lines(path: Path, lines: Iterator[str]) -> None:
+    """Replace `path` in one step by lines that are more than memory should hold."""
+    aside = path.with_name(f".{path.name}.part")
+    with disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(aside, "w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in lines)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: dict) -> None:
     """Sorted keys and no NaN, so that equal results are equal bytes."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from xlt.alignment import mining
 from xlt.alignment.mining import Margin, Matching, fit_threshold, mine
@@ -23,6 +24,15 @@ def by_definition(x, y, k, margin, matching):
 
     forward = {(i, max(near_x[i], key=lambda j: score(i, j))) for i in range(len(x))}
     backward = {(max(near_y[j], key=lambda i: score(i, j)), j) for j in range(len(y))}
+    if matching is Matching.hungarian:
+        near = {(i, int(j)) for i in range(len(x)) for j in near_x[i]} | {
+            (int(i), j) for j in range(len(y)) for i in near_y[j]
+        }
+        weights = np.array(
+            [[max(score(i, j), 0) if (i, j) in near else 0 for j in range(len(y))] for i in range(len(x))]
+        )
+        chosen = zip(*linear_sum_assignment(weights, maximize=True), strict=True)  # dense, where 0 is no pair
+        return sorted(((i, j, weights[i, j]) for i, j in chosen if weights[i, j] > 0), key=lambda p: (-p[2], p))
     chosen = forward & backward if matching is Matching.intersection else forward | backward
     pairs, sources, targets = [], set(), set()
     for i, j in sorted(chosen, key=lambda p: (-score(*p), p)):

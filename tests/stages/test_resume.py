@@ -1,6 +1,6 @@
 """Real processes, killed anywhere and started again with the same command, end in the same bits as one that was left alone.
 
-Equal means: every byte below model/, mappings/, tokenizer/ and predictions/, every line of metrics.jsonl and all of metrics.json, timings and memory aside.
+Equal means: every byte below model/, mappings/, tokenizer/, predictions/ and mined/ and of tables and pictures, every line of metrics.jsonl and all of metrics.json, timings and memory aside.
 Which points are struck is drawn from a fixed seed, so a failure can be repeated.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from tests import corpus
 from tests.faults import DISK_FULL, Forks
 
-TIMINGS = {"seconds", "tokens_per_second", "peak_memory_bytes"}
+TIMINGS = {"seconds", "reading_seconds", "searching_seconds", "tokens_per_second", "peak_memory_bytes"}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,9 @@ def bench(tmp_path_factory):
         "finetune": ["finetune", "dataset=classification_files", f"dataset.root={labelled}", "languages.source=[en]", *encoder, *pace, "train.batch_size=8"],
         "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f'objective.vectors="{vectors}"'],
         "tokenize": ["tokenize", "dataset=text_files", f"dataset.root={text}", "tokenizer.vocab_size=340"],
+        "inspect": ["inspect", "dataset=parallel_files", f"dataset.root={parallel}", "inspection.split=train", f"model.init_from={folder / 'whole' / 'finetune' / 'finetune'}"],
+        "mine": ["mine", "dataset=text_files", f"dataset.root={text}", "languages.train=[en-de,en-sw]", "mining.threshold=null", "mining.shard_size=16",
+                 f"model.init_from={folder / 'whole' / 'finetune' / 'finetune'}"],
         "zero-shot-eval": ["zero-shot-eval", "dataset=classification_files", f"dataset.root={labelled}", f"model.init_from={folder / 'whole' / 'finetune' / 'finetune'}"],
     }  # fmt: skip
     with Forks() as forks:
@@ -79,8 +82,11 @@ def outcome(bench, kind: str, name: str) -> dict:
     log = place / "metrics.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     results = [
-        p for part in ("model", "mappings", "tokenizer", "predictions") for p in sorted((place / part).rglob("*"))
+        p
+        for part in ("model", "mappings", "tokenizer", "predictions", "mined")
+        for p in sorted((place / part).rglob("*"))
     ]
+    results += [*place.glob("*.svg"), *place.glob("*.md")]
     return {
         "metrics": metrics,
         "log": [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines],
@@ -90,7 +96,7 @@ def outcome(bench, kind: str, name: str) -> dict:
 
 def whole(bench, kind: str) -> dict:
     """The outcome of the run that is left alone."""
-    if kind == "zero-shot-eval":
+    if kind in ("zero-shot-eval", "inspect", "mine"):
         whole(bench, "finetune")
     if kind not in bench.whole:
         assert run(bench, kind, "whole") == 0, (bench.folder / "whole" / f"{kind}.txt").read_text()
@@ -121,6 +127,20 @@ def test_killed_three_times_and_run_again(bench, kind):
     for point, n in (("update", 8), ("update", 3), ("saving: hash", 2)):
         assert run(bench, kind, "thrice", point, n) == -signal.SIGKILL
     finish(bench, kind, "thrice")
+
+
+@pytest.mark.parametrize(
+    "kind, points", [("inspect", ["reading", "measuring"]), ("mine", ["reading", "searching", "searching"])]
+)
+def test_what_was_read_and_searched_is_not_read_and_searched_again(bench, kind, points):
+    whole(bench, kind)
+    for n, point in enumerate(points, 2):
+        assert run(bench, kind, "went on", point, n) == -signal.SIGKILL
+    finish(bench, kind, "went on")
+    assert (
+        not list((bench.folder / "went on" / kind / kind).rglob("*.npy"))
+        and not (bench.folder / "went on" / kind / kind / "work").exists()
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,6 +204,8 @@ POINTS = {
     "finetune": {"encoding": 4, "update": 24, "log": 17, "scoring": 8, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "solve": {"solving": 2, "saving: hash": 6, "saving: rename": 2, "replacing a file": 2, "finishing": 1},
     "tokenize": {"learning pieces": 100, "saving: flush": 4, "saving: rename": 1, "replacing a file": 2, "finishing": 1},
+    "inspect": {"reading": 8, "measuring": 3, "replacing a file": 6, "finishing": 1},
+    "mine": {"reading": 12, "searching": 20, "replacing a file": 30, "finishing": 1},
     "zero-shot-eval": {"encoding": 6, "scoring": 8, "replacing a file": 4, "finishing": 1},
 }  # fmt: skip
 
@@ -226,6 +248,9 @@ def test_killed_at_every_system_call_of_a_save(bench, n):
         ("align", "scoring", 3),
         ("solve", "solving", 1),
         ("tokenize", "learning pieces", 3),
+        ("inspect", "reading", 2),
+        ("mine", "reading", 3),
+        ("mine", "searching", 5),
         ("zero-shot-eval", "encoding", 2),
         ("zero-shot-eval", "scoring", 3),
     ],

@@ -33,10 +33,17 @@ class Index:
 
     def search(self, queries_ND: torch.Tensor, top: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(scores_NT float32, indices_NT): the `top` items (all, if there are fewer) of the largest inner products, best first; of equal ones the lower index."""
+        scores_NT, indices_NT = self.search_exactly(queries_ND, top)
+        return scores_NT.float(), indices_NT
+
+    def search_exactly(self, queries_ND: torch.Tensor, top: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with scores_NT in float64: what is found in parts of the items can be merged to what is found in all of them."""
         top, queries_ND = min(top, len(self)), queries_ND.float().contiguous()
         if not top or not len(queries_ND):
             empty = (len(queries_ND), top)
-            return queries_ND.new_empty(empty), torch.empty(empty, dtype=torch.long, device=queries_ND.device)
+            return queries_ND.new_empty(empty, dtype=torch.float64), torch.empty(
+                empty, dtype=torch.long, device=queries_ND.device
+            )
         size = min(top + SPARE, len(self))
         found_NC, candidates_NC = self._find(queries_ND, size)
         scores_NT, indices_NT = _ranked(self._exact(queries_ND, candidates_NC), candidates_NC, top)
@@ -46,7 +53,7 @@ class Index:
             unsure_K = (~sure_N).nonzero()[:, 0]
             for rows_K in unsure_K.split(max(1, BLOCK // (2 * len(self)))) if len(unsure_K) else ():
                 scores_NT[rows_K], indices_NT[rows_K] = self._exhaustive(queries_ND[rows_K], top)
-        return scores_NT.float(), indices_NT
+        return scores_NT, indices_NT
 
     def _exact(self, queries_ND: torch.Tensor, candidates_NC: torch.Tensor) -> torch.Tensor:
         """float64 scores_NC. Equal items have equal scores, for each is added up in the same order; a matrix product does not promise that."""

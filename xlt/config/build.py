@@ -31,7 +31,19 @@ CLOSED = {
     "scores": schema.Scores,
 }
 OPTIONAL = ("scores",)  # closed groups that some stages have
-OPEN = ("dataset", "cleaning", "tokenizer", "model", "objective", "few_shot", "translations", "leakage")
+OPEN = (
+    "dataset",
+    "cleaning",
+    "tokenizer",
+    "model",
+    "objective",
+    "few_shot",
+    "translations",
+    "leakage",
+    "inspection",
+    "mining",
+    "gold",
+)
 _trusted: set[str] = {"xlt"}
 
 
@@ -56,6 +68,9 @@ class StageRun:
     few_shot: Any
     translations: Any
     leakage: Any
+    inspection: Any
+    mining: Any
+    gold: Any
     selection: str | None
     resolved: dict
 

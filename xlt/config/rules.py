@@ -143,6 +143,9 @@ PROTOCOLS = {
     "few_shot": ("finetune", "zero-shot-eval"),
     "translations": ("finetune", "zero-shot-eval"),
     "leakage": ("zero-shot-eval", "matrix"),
+    "inspection": ("inspect",),
+    "mining": ("mine",),
+    "gold": ("mine",),
 }  # who reads which of the groups that say how labels get from one language to another
 SELECTIONS = ("source-dev", "oracle", "average", "all")  # all: the three of them, side by side
 
@@ -163,6 +166,9 @@ def fits(
     few_shot: Any,
     translations: Any,
     leakage: Any,
+    inspection: Any = None,
+    mining: Any = None,
+    gold: Any = None,
 ) -> list[str]:
     """Choices that are right in themselves but not for this stage."""
     problems = []
@@ -179,9 +185,19 @@ def fits(
         problems.append(f"model: xlt {stage} needs one; choose one with model=NAME (xlt ls model)")
     if dataset is None:
         problems.append(f"dataset: xlt {stage} needs one; choose one with dataset=NAME (xlt ls dataset)")
-    for key, chosen in (("few_shot", few_shot), ("translations", translations), ("leakage", leakage)):
+    for key, chosen in (
+        ("few_shot", few_shot),
+        ("translations", translations),
+        ("leakage", leakage),
+        ("inspection", inspection),
+        ("mining", mining),
+        ("gold", gold),
+    ):
         if chosen is not None and stage not in PROTOCOLS[key]:
             problems.append(f"{key}: xlt {stage} would not read it; it is for xlt {' and xlt '.join(PROTOCOLS[key])}")
+    for key, chosen in (("inspection", inspection), ("mining", mining)):
+        if chosen is None and stage in PROTOCOLS[key]:
+            problems.append(f"{key}: none is chosen; choose one with {key}=NAME (xlt ls {key})")
     if stage in VIEWS and objective is None:
         problems.append(
             f"objective: none is chosen, and xlt {stage} reads {' or '.join(VIEWS[stage])}; see xlt ls objective"

@@ -150,6 +150,9 @@ class StageConfig:
     tokenizer: Any = MISSING
     model: Any = MISSING
     objective: Any = MISSING
+    inspection: Any = None  # inspect
+    mining: Any = None  # mine
+    gold: Any = None  # mine: the data set of true pairs, where they are known
     export: str | None = None  # zero-shot-eval: predictions in that layout, too (see `xlt.evaluation.exports`)
     few_shot: Any = None  # finetune; in zero-shot-eval it names the runs of a sweep
     translations: Any = None  # finetune, zero-shot-eval: the data set that holds them

@@ -137,6 +137,12 @@ class Files:
         """Where the row of that number (from 0) stands: "PATH line 7"."""
         return next(itertools.islice(self._located(view, language, split), number, None))[0]
 
+    def placed(self, view: str, language: str, split: str) -> Located:
+        """The same rows, each with where it stands: "PATH:7", or "PATH row 7" in formats without lines."""
+        for place, row in self._located(view, language, split):
+            path, line, number = place.rpartition(" line ")
+            yield (f"{path}:{number}" if line else place), row
+
     def stream(self, view: str, language: str, split: str, at: dict) -> tuple[Iterator[dict], Callable[[], dict]]:
         """The rows from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning.
 

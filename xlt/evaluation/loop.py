@@ -38,7 +38,7 @@ def predict(
     lengths = objective.row_length(table.lengths[chosen], vocabulary, max_length)
     order = chosen[np.argsort(-lengths, kind="stable")]  # longest first: what does not fit in memory fails at once
     parts: dict[str, list[Outputs]] = {}
-    for batch_rows in _budgeted(order, lengths[order], budget):
+    for batch_rows in budgeted(order, lengths[order], budget):
         signals.stop_if_requested("while scoring; run the same command again to go on")
         zeros = np.zeros(len(batch_rows), np.int64)
         drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, [gold])
@@ -72,7 +72,7 @@ def _finite(output: Outputs) -> bool:
     return all(np.isfinite(o).all() for o in output) if isinstance(output, list) else bool(np.isfinite(output).all())
 
 
-def _budgeted(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+def budgeted(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     """Consecutive runs of `order` (longest first) whose padded size stays within `budget` tokens; one row at least."""
     start = 0
     while start < len(order):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 from xlt.models.shapes import Pretrained, inner, load_config, locate
+from xlt.stages.mine import pairs_of
 from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
@@ -16,9 +17,11 @@ ASKED = {
     "pretrain": ("train", "train"),
     "align": ("train", "train"),
     "finetune": ("source", "train"),
+    "inspect": ("target", "test"),
     "zero-shot-eval": ("target", "test"),
     "matrix": ("source", "train"),
 }  # stage -> whose languages it reads, of which split
+VIEWS = {"tokenize": "text", "mine": "text", "inspect": "parallel"}  # of stages without objective
 
 
 def run(cfg) -> None:
@@ -30,7 +33,9 @@ def run(cfg) -> None:
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
     start = cfg.model.init_from
-    if start is None and (cfg.stage == "zero-shot-eval" or isinstance(inner(cfg.model), Pretrained)):
+    if start is None and (
+        cfg.stage in ("zero-shot-eval", "inspect", "mine") or isinstance(inner(cfg.model), Pretrained)
+    ):
         raise ConfigError(
             "model.init_from: no checkpoint is named; give a run directory, folder or hub name"
             + (" of a fine-tuned model" if cfg.stage == "zero-shot-eval" else ", or choose a shape such as model=tiny")
@@ -59,7 +64,7 @@ def run(cfg) -> None:
 
 def check_data(cfg, name: str, part, screen: Screen) -> None:
     """The rows of one part of the run (the only one: ""). ConfigError if its data set has none in a language that is asked for."""
-    view = getattr(part.objective, "view", "text" if cfg.stage == "tokenize" else "classification")
+    view = getattr(part.objective, "view", VIEWS.get(cfg.stage, "classification"))
     dataset, place = part.dataset, f"{name}: " if name else ""
     if view not in dataset.views():
         raise ConfigError(
@@ -68,7 +73,11 @@ def check_data(cfg, name: str, part, screen: Screen) -> None:
     if getattr(dataset, "root", "") is None and getattr(dataset, "hub", None) is not None:
         screen.say(f"{place}dataset {dataset.name}: dataset.root is null, so it would come from the hub; not checked")
         return
+    if cfg.stage == "mine":
+        screen.say(f"{place}dataset {dataset.name}: text in {', '.join(pairs_of(cfg.languages.train, dataset))}")
+        return
     key, split = ASKED[cfg.stage]
+    split = cfg.inspection.split if cfg.stage == "inspect" else split
     languages, key = asked(cfg, name, getattr(cfg.languages, key), f"languages.{key}")
     found = choose_languages(languages, dataset, view, split, key)
     screen.say(f"{place}dataset {dataset.name}: {view}, {split} in {', '.join(found)}")

@@ -14,6 +14,7 @@ from xlt import files
 from xlt.config.build import closed_preset
 from xlt.config.rules import resampling
 from xlt.errors import ConfigError
+from xlt.reporting import inspections
 from xlt.reporting.figures import heat_map
 from xlt.reporting.matrix import Matrix
 from xlt.reporting.protocols import comparisons, matrices, told_apart
@@ -74,6 +75,14 @@ def main(argv: list[str]) -> int:
         how = replace(how, draws=options.draws, seed=options.seed, level=options.level)
         return _compare(options, how)
     runs, screen = find(options.runs), Screen()
+    inspected = [run for run in runs if run.get("stage") == inspections.STAGE]
+    if inspected and len(inspected) == len(runs):
+        return _inspected(runs, options, screen)
+    if inspected:
+        screen.say(
+            f"{len(inspected)} of the runs are of xlt inspect, which have tables of their own: xlt report with these alone"
+        )
+        runs = [run for run in runs if run not in inspected]
     found = [task for task in tasks(runs, options.metric) if options.dataset in (None, task.dataset)]
     if len(found) > 1:
         return _suite(runs, found, options.out, screen)
@@ -85,6 +94,16 @@ def main(argv: list[str]) -> int:
     pages = [*([runs_below_each_other(dataset, metric, told)] if told else []), *beside]
     pictures = [] if options.out is None else _heat_maps(matrices(runs, dataset, metric), options.out)
     _write(options.out, _page(pages, stamps(runs)), csv_table(metric, lines), pictures)
+    return 0
+
+
+def _inspected(runs: list[dict], options, screen: Screen) -> int:
+    """Runs of xlt inspect, such as one before and one after an alignment: by layer, and by pair at the layer that each chose."""
+    dataset, metric, lines = collect(runs, options.dataset, options.metric)
+    mine = [run for run in runs if dataset in run["results"]]
+    tables = [*inspections.compared(mine, options.metric), runs_beside_each_other(dataset, metric, lines)]
+    _show(screen, tables, [])
+    _write(options.out, _page(tables, []), csv_table(metric, lines))
     return 0
 
 

@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ import numpy as np
 from xlt import files
 from xlt.data.cleaning.held_out import HeldOut, held_out
 from xlt.data.cleaning.judging import Judging, changed, chunks
+from xlt.data.sides import placed
 from xlt.errors import ConfigError, DataError
 from xlt.types import Dataset
 
 FORMAT = 1
+first = itemgetter(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +151,19 @@ class CleanText:
             if view != "text"
             else (row | {"text": self._changed(row["text"], language) or row["text"]} for row in rows)
         )
+
+    def placed(self, view: str, language: str, split: str) -> Iterator[tuple[str, dict]]:
+        """The same rows, each with where it stands in the source."""
+        if view != "text" or split != "train":
+            yield from zip(
+                map(first, placed(self.source, view, language, split)), self.rows(view, language, split), strict=True
+            )
+            return
+        with open(self.verdicts, "rb") as file:
+            file.seek(self.spans[language][0])
+            for place, row in placed(self.source, view, language, split):
+                if not file.read(1)[0]:
+                    yield place, row | {"text": self._changed(row["text"], language)}
 
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """Of text, with the cleaning in it."""
