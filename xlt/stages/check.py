@@ -10,6 +10,7 @@ from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
+from xlt.types import links
 
 ASKED = {
     "tokenize": ("train", "train"),
@@ -30,10 +31,16 @@ def run(cfg) -> None:
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
     start = cfg.model.init_from
-    if start is None and (cfg.stage == "zero-shot-eval" or isinstance(inner(cfg.model), Pretrained)):
+    if start is None and (cfg.stage == "zero-shot-eval" or links(cfg.objective) or isinstance(inner(cfg.model), Pretrained)):
         raise ConfigError(
             "model.init_from: no checkpoint is named; give a run directory, folder or hub name"
-            + (" of a fine-tuned model" if cfg.stage == "zero-shot-eval" else ", or choose a shape such as model=tiny")
+            + (
+                " of a fine-tuned model"
+                if cfg.stage == "zero-shot-eval"
+                else " of an encoder"
+                if links(cfg.objective)
+                else ", or choose a shape such as model=tiny"
+            )
         )
     if start is not None and not Path(start).exists():
         where = "does not exist here (yet)" if looks_local(start) else "would come from the hub"
@@ -69,6 +76,7 @@ def check_data(cfg, name: str, part, screen: Screen) -> None:
         screen.say(f"{place}dataset {dataset.name}: dataset.root is null, so it would come from the hub; not checked")
         return
     key, split = ASKED[cfg.stage]
+    split = None if cfg.stage == "align" and links(part.objective) else split
     languages, key = asked(cfg, name, getattr(cfg.languages, key), f"languages.{key}")
     found = choose_languages(languages, dataset, view, split, key)
-    screen.say(f"{place}dataset {dataset.name}: {view}, {split} in {', '.join(found)}")
+    screen.say(f"{place}dataset {dataset.name}: {view}, {split or 'all splits'} in {', '.join(found)}")
