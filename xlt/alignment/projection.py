@@ -46,8 +46,8 @@ def project_spans(
 
     A span becomes the words from the first to the last one that its words are linked to, whatever is between. Where more than `max_gap` words
     between two of them are not linked to it, it is cut there and the part with the larger summed strength is taken, the first of equals (null:
-    it is never cut). Spans are placed from the strongest on; of a later one that runs into others the longest free run with a linked word of its
-    own is left, by summed strength, and without any it is lost. So is a span without links.
+    it is never cut). Spans are placed from the strongest on; of a later one that runs into others the free run of the largest summed strength is
+    left, from its first to its last linked word, and without any it is lost. So is a span without links.
     """
     claims = [claim for span in spans(tags) if (claim := _claim(span, links_N2, strengths_N, max_gap))]
     projected, carried = ["O"] * size, 0

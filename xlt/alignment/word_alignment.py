@@ -47,6 +47,23 @@ def similarity(x_BSD: torch.Tensor, y_BTD: torch.Tensor, how: Similarity) -> tor
     return (1 + F.normalize(x_BSD, dim=-1) @ F.normalize(y_BTD, dim=-1).mT) / 2
 
 
+def distorted(
+    similarity_BST: torch.Tensor, source_BS: torch.Tensor, target_BT: torch.Tensor, kappa: float
+) -> torch.Tensor:
+    """similarity_BST * (1 - kappa * (how far apart the two places are, as shares of their sentences)^2): a preference for the same order (Jalili Sabet
+    et al. 2020, section 3.3). The first and the last sub-words of both sentences are at the same place; so are all where one sentence has but one."""
+    if not kappa:
+        return similarity_BST
+    ends = [(real.sum(1) - 1).to(similarity_BST.dtype) for real in (source_BS, target_BT)]
+    source_BS, target_BT = (
+        torch.arange(real.shape[1], device=real.device) / end_B.clamp(min=1)[:, None]
+        for real, end_B in zip((source_BS, target_BT), ends, strict=True)
+    )
+    apart_BST = (source_BS[:, :, None] - target_BT[:, None]).square()
+    several_B = (ends[0] > 0) & (ends[1] > 0)
+    return similarity_BST * (1 - kappa * apart_BST * several_B[:, None, None])
+
+
 def entmax15(scores: torch.Tensor) -> torch.Tensor:
     """1.5-entmax over the last dimension: p = max(s/2 - tau, 0)^2 with tau such that p sums to 1 (Peters et al. 2019, section 3.2 and algorithm 2).
 

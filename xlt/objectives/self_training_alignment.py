@@ -85,7 +85,7 @@ class SelfTrainingAlignment:
         with torch.no_grad():
             links_BST = aligner.extract(x_BSD, y_BTD, source_BS, target_BT)
             links_BST = alignment.of_linked_words(links_BST, *(words_of(batch, side) for side in SIDES))
-        likeness_BST = alignment.similarity(x_BSD, y_BTD, aligner.measure) / aligner.temperature
+        likeness_BST = aligner.likeness(x_BSD, y_BTD, source_BS, target_BT) / aligner.temperature
         entmax = aligner.method is Method.entmax
         return self_training(likeness_BST, source_BS, target_BT, links_BST, entmax, self.consistency)
 

@@ -29,7 +29,7 @@ OURS = ("where", "words", "size")  # tensors of a side that no model reads
 @dataclass(frozen=True, kw_only=True)
 class WordAlignment:
     """method, similarity: see `xlt.alignment.word_alignment`; similarity null: that of the method's paper. softmax_threshold, entmax_threshold: of
-    probabilities of similarity / temperature. alpha, rounds: of itermax. layer null: two thirds of the way up. overlap: see `xlt.objectives.windows`.
+    probabilities of similarity / temperature. alpha, rounds: of itermax. distortion: how much words in the same order are preferred. layer null: two thirds of the way up. overlap: see `xlt.objectives.windows`.
 
     tokenized: words are what stands between white space; else characters of scripts written without it are words, too. A row with gold links is
     taken to be tokenized, and one that has its words as a list is. gold_from: the number of the first word in gold links.
@@ -42,6 +42,7 @@ class WordAlignment:
     entmax_threshold: float
     alpha: float
     rounds: int
+    distortion: float
     layer: int | None
     overlap: float
     tokenized: bool
@@ -68,12 +69,15 @@ class WordAlignment:
         ]
         if not 0 <= self.alpha <= 1:
             problems.append(f"objective.alpha: {self.alpha} is not in [0, 1]; SimAlign has 0.9")
+        if not 0 <= self.distortion <= 1:
+            problems.append(f"objective.distortion: {self.distortion} is not in [0, 1]; SimAlign has 0, or 0.5")
         if self.rounds < 1:
             problems.append(f"objective.rounds: {self.rounds} is below 1; SimAlign has 2")
         if self.gold_from not in (0, 1):
             problems.append(f"objective.gold_from: {self.gold_from} is neither 0 nor 1")
-        if self.method is Method.itermax and self.similarity is Similarity.dot:
-            problems.append("objective.similarity: itermax scales it and needs one that is not negative; take cosine")
+        if self.measure is Similarity.dot and (self.distortion or self.method is Method.itermax):
+            what = "objective.distortion" if self.distortion else "itermax"
+            problems.append(f"objective.similarity: {what} scales it, so it must not be negative; take cosine")
         if problems:
             raise ConfigError(problems)
 
@@ -125,10 +129,13 @@ class WordAlignment:
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         """{source, target}_: what the model reads (windows, L); where (M,): place of each sub-word among the windows * L; size (B,): sub-words of
-        each row; words (M, 2): of each sub-word. Sub-words that are of no word are left out."""
+        each row; words (M, 2): of each sub-word. Sub-words that are of no word are left out, and so is the mark of a word's begin by itself."""
         tensors, tokens = {}, 0
         for i, side in enumerate(SIDES):
-            kept = [np.flatnonzero(words_L2[:, 1] >= words_L2[:, 0]) for words_L2 in rows.notes[side]]
+            kept = [
+                np.flatnonzero((words_L2[:, 1] >= words_L2[:, 0]) & ~vocabulary.is_mark[ids])
+                for words_L2, ids in zip(rows.notes[side], rows.segments[i], strict=True)
+            ]
             spoken = [vocabulary.spoken(code, i) for code in rows.languages]
             alone = replace(rows, segments=[rows.segments[i]], languages=spoken)
             cut = windows.cut(alone, kept, vocabulary, max_length, self.overlap)
@@ -151,11 +158,18 @@ class WordAlignment:
         states_MD = hidden_WLD.flatten(0, 1)[inputs["where"]].float()
         return padded(states_MD, inputs["size"])
 
+    def likeness(
+        self, x_BSD: torch.Tensor, y_BTD: torch.Tensor, source_BS: torch.Tensor, target_BT: torch.Tensor
+    ) -> torch.Tensor:
+        """similarity_BST of the sub-words, of which source_BS and target_BT are real."""
+        likeness_BST = alignment.similarity(x_BSD, y_BTD, self.measure)
+        return alignment.distorted(likeness_BST, source_BS, target_BT, self.distortion)
+
     def extract(
         self, x_BSD: torch.Tensor, y_BTD: torch.Tensor, source_BS: torch.Tensor, target_BT: torch.Tensor
     ) -> torch.Tensor:
         """bool links_BST between sub-words."""
-        likeness_BST = alignment.similarity(x_BSD, y_BTD, self.measure)
+        likeness_BST = self.likeness(x_BSD, y_BTD, source_BS, target_BT)
         if self.method.soft:
             entmax = self.method is Method.entmax
             both = alignment.directions(likeness_BST / self.temperature, source_BS, target_BT, entmax)
@@ -169,7 +183,7 @@ class WordAlignment:
         """Of each row links (n, 2) between words, and strengths (n,): the cosine of the most similar sub-words that are linked, in [0, 1]."""
         (x_BSD, source_BS), (y_BTD, target_BT) = (self.states(model, batch, side) for side in SIDES)
         links_BST = self.extract(x_BSD, y_BTD, source_BS, target_BT).cpu().numpy()
-        strengths_BST = alignment.similarity(x_BSD, y_BTD, Similarity.cosine).cpu().numpy()
+        strengths_BST = alignment.similarity(x_BSD.detach(), y_BTD.detach(), Similarity.cosine).cpu().numpy()
         of_words = [batch[f"{side}_words"].cpu().split(batch[f"{side}_size"].tolist()) for side in SIDES]
         each = [
             alignment.between_words(links_ST[: len(s), : len(t)], strengths_ST, s.numpy(), t.numpy())
@@ -208,17 +222,11 @@ def padded(states_MD: torch.Tensor, size_B: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def words_of(text: str | list[str], encoding, tokenized: bool) -> tuple[np.ndarray, int]:
-    """(int64 (L, 2), the first and last word of each sub-word, last before first where it is of none; how many words there are).
-
-    A sub-word that holds no character, such as the mark of a word's begin before a Chinese character, is of none, unless its word has no other.
-    """
+    """(int64 (L, 2), the first and last word of each sub-word, last before first where it is of none; how many words there are)."""
     if isinstance(text, str):
         spans_W2 = links.word_spans(text, tokenized)
         return links.words_of(spans_W2, encoding.offsets), len(spans_W2)
-    word_L = encoding.words
-    holds_L = encoding.offsets[:, 1] > encoding.offsets[:, 0]
-    alone_L = ~np.isin(word_L, word_L[holds_L])
-    return np.stack([word_L, np.where(holds_L | alone_L, word_L, word_L - 1)], 1), len(text)
+    return np.stack([encoding.words, encoding.words], 1), len(text)
 
 
 def as_words(text: str | list[str], tokenized: bool) -> list[str]:
