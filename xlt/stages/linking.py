@@ -18,7 +18,7 @@ from xlt.evaluation.loop import predict
 from xlt.models.build import TransferModel, build
 from xlt.objectives.annotation_projection import Project, Projected
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages.parts import check_layer
+from xlt.stages.parts import check_layer, check_length
 from xlt.stages.scoring import mean_score, show
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -53,6 +53,7 @@ def run(cfg) -> float:
 
     model = build(cfg.model, objective.head, objective, None, tokenizer, cfg.seed)
     check_layer(model, objective, "objective")
+    check_length(cfg, model, cfg.train.max_length, "train")
     vocabulary = Vocabulary.of(tokenizer).read_by(model, pairs)
     announce(screen, cfg, model, tables)
     model = accelerator.prepare_model(model, evaluation_mode=True)
