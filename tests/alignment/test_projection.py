@@ -17,7 +17,7 @@ def carry(tags, text, size, max_gap=1, strengths=None):
 
 
 def test_spans_of_tags():
-    assert spans("B-PER I-PER O B-LOC B-LOC I-LOC".split()) == [(0, 2, "PER"), (3, 4, "LOC"), (4, 6, "LOC")]
+    assert spans(["B-PER", "I-PER", "O", "B-LOC", "B-LOC", "I-LOC"]) == [(0, 2, "PER"), (3, 4, "LOC"), (4, 6, "LOC")]
     assert spans(["O"]) == []
 
 

@@ -127,11 +127,7 @@ def test_padding_has_no_part_in_probabilities(seed, entmax):
 
 
 def argmax_by_loops(values):
-    return {
-        (i, j)
-        for i, j in np.ndindex(values.shape)
-        if values[i].argmax() == j and values[:, j].argmax() == i
-    }
+    return {(i, j) for i, j in np.ndindex(values.shape) if values[i].argmax() == j and values[:, j].argmax() == i}
 
 
 @given(seeds)
@@ -161,7 +157,9 @@ def test_itermax_is_the_papers_algorithm(seed, alpha, rounds):
     links = wa.itermax_links(similarity, source, target, alpha, rounds)
     for b, values in each(similarity, source, target):
         assert set_of(links[b]) == itermax_by_loops(values, alpha, rounds)
-    assert torch.equal(wa.itermax_links(similarity, source, target, alpha, 1), wa.argmax_links(similarity, source, target))
+    assert torch.equal(
+        wa.itermax_links(similarity, source, target, alpha, 1), wa.argmax_links(similarity, source, target)
+    )
 
 
 def test_itermax_by_hand():

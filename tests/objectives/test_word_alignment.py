@@ -11,7 +11,7 @@ from tests.presets import preset
 from tests.toy import Toy, word_tokenizer
 from xlt.data.encode import encode, gather
 from xlt.data.subwords import encodings
-from xlt.errors import BadRow, ConfigError, DataError
+from xlt.errors import ConfigError, DataError
 from xlt.models.build import FromScratch, build
 from xlt.models.static import make_static
 from xlt.objectives.self_training_alignment import self_training
@@ -61,7 +61,7 @@ def found(objective, model, rows, tmp_path, **options):
 
 
 def test_words_of_the_same_meaning_are_linked(static, tmp_path):
-    outputs, gold = found(ARGMAX, static, ROWS, tmp_path)
+    outputs, _ = found(ARGMAX, static, ROWS, tmp_path)
     pairs = [set(map(tuple, links.tolist())) for links in outputs["links"]]
     assert pairs[0] == {(0, 0), (1, 1), (2, 2), (3, 3)}
     assert pairs[1] == {(0, 0), (1, 1), (2, 5), (3, 2), (4, 3), (5, 4), (6, 6)}
@@ -240,7 +240,9 @@ def test_training_makes_its_own_links_surer(tmp_path):
     assert losses[-1] < losses[0] - 0.01
     gradient = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert any("layer.0" in name for name in gradient)
-    assert not any("layer.1" in name for name in gradient), "two thirds of 2 layers is the first; what is above has no part"
+    assert not any("layer.1" in name for name in gradient), (
+        "two thirds of 2 layers is the first; what is above has no part"
+    )
 
 
 def test_scores_of_training_are_the_aligners_where_there_is_gold(static, tmp_path):

@@ -87,9 +87,7 @@ def _runs(places: list[int], gap: int) -> list[list[int]]:
     return runs
 
 
-def project_words(
-    tags: list[str], links_N2: np.ndarray, strengths_N: np.ndarray, size: int
-) -> list[str | None]:
+def project_words(tags: list[str], links_N2: np.ndarray, strengths_N: np.ndarray, size: int) -> list[str | None]:
     """The tag of each of the target's `size` words: that of the source word of its strongest link, the first of equals; None without a link."""
     best: dict[int, tuple[float, int]] = {}
     for (i, j), strength in zip(links_N2.tolist(), strengths_N.tolist(), strict=True):
@@ -97,9 +95,7 @@ def project_words(
     return [tags[-best[j][1]] if j in best else None for j in range(size)]
 
 
-def fill_words(
-    sentences: list[tuple[list[str], list[str | None]]], otherwise: str
-) -> list[list[str]]:
+def fill_words(sentences: list[tuple[list[str], list[str | None]]], otherwise: str) -> list[list[str]]:
     """The tags of all sentences (words, tags), where words without a tag have the one that the same word, case ignored, has most often where it has
     one (the first met of equals); `otherwise`, if it has one nowhere."""
     votes: dict[str, Counter] = {}

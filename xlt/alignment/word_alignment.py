@@ -11,7 +11,6 @@ from enum import Enum
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 _NEVER = -1e9  # the score of what is padded
@@ -136,6 +135,8 @@ def itermax_links(
 
 def match_links(similarity_BST: torch.Tensor, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor:
     """bool links_BST: the matching of the largest summed similarity among those that link all sub-words of the shorter sentence."""
+    from scipy.optimize import linear_sum_assignment
+
     links_BST = torch.zeros_like(similarity_BST, dtype=torch.bool, device="cpu")
     sizes = zip(source_BS.sum(1).tolist(), target_BT.sum(1).tolist(), strict=True)
     values_BST = similarity_BST.double().cpu().numpy()
@@ -163,9 +164,7 @@ def between_words(
     return np.array(pairs, np.int64).reshape(-1, 2), strengths
 
 
-def of_linked_words(
-    links_BST: torch.Tensor, source_BSW: torch.Tensor, target_BTW: torch.Tensor
-) -> torch.Tensor:
+def of_linked_words(links_BST: torch.Tensor, source_BSW: torch.Tensor, target_BTW: torch.Tensor) -> torch.Tensor:
     """bool links_BST between all sub-words of words of which any two sub-words are linked (awesome-align trains on these).
 
     source_BSW, target_BTW: bool, which words W a sub-word is of.

@@ -294,4 +294,7 @@ _TAGGED = {  # columns of words, and that of their tags
     View.tagging: [("tokens", "tags")],
     View.tagged_parallel: [("source", "source_tags"), ("target", "target_tags")],
 }
-_CHECKS_OF = {View.dialog: {"history": _some_texts}, View.tagged_parallel: {"source": _texts, "target": _words}}  # of columns that mean something else in another view
+_CHECKS_OF = {
+    View.dialog: {"history": _some_texts},
+    View.tagged_parallel: {"source": _texts, "target": _words},
+}  # of columns that mean something else in another view

@@ -31,7 +31,9 @@ def run(cfg) -> None:
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
     start = cfg.model.init_from
-    if start is None and (cfg.stage == "zero-shot-eval" or links(cfg.objective) or isinstance(inner(cfg.model), Pretrained)):
+    if start is None and (
+        cfg.stage == "zero-shot-eval" or links(cfg.objective) or isinstance(inner(cfg.model), Pretrained)
+    ):
         raise ConfigError(
             "model.init_from: no checkpoint is named; give a run directory, folder or hub name"
             + (

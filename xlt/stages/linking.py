@@ -41,7 +41,9 @@ def run(cfg) -> float:
         one_source_each(pairs)
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)
-    splits = {split: [p for p in pairs if split in cfg.dataset.splits(objective.view, p)] for split in splits_of(cfg, pairs)}
+    splits = {
+        split: [p for p in pairs if split in cfg.dataset.splits(objective.view, p)] for split in splits_of(cfg, pairs)
+    }
     tables = {split: encode_all(cfg, objective, tokenizer, having, split) for split, having in splits.items()}
     directory.record(
         {
@@ -59,7 +61,9 @@ def run(cfg) -> float:
     model = accelerator.prepare_model(model, evaluation_mode=True)
     statistics: dict[str, list[dict]] = {}
     with screen.counting("linking", sum(map(len, tables.values())), 0):
-        for done, (split, pair, table) in enumerate(((s, p, t) for s, each in tables.items() for p, t in each.items()), 1):
+        for done, (split, pair, table) in enumerate(
+            ((s, p, t) for s, each in tables.items() for p, t in each.items()), 1
+        ):
             gold = table.gold({})
             limits = cfg.train.max_length, cfg.hardware.eval_tokens
             outputs = predict(model, objective, table, gold, vocabulary, *limits, accelerator)
@@ -155,7 +159,9 @@ def conllu(name: str, sentence: Projected) -> str:
     """CoNLL-U with UPOS alone, as dataset=conllu_files reads it. Words are written with blanks between them."""
     words = [_cell(word) for word in sentence.words]
     lines = [f"# sent_id = {_cell(name)}", f"# text = {' '.join(words)}"]
-    lines += [f"{i}\t{word}\t_\t{tag}" + "\t_" * 6 for i, (word, tag) in enumerate(zip(words, sentence.tags, strict=True), 1)]
+    lines += [
+        f"{i}\t{word}\t_\t{tag}" + "\t_" * 6 for i, (word, tag) in enumerate(zip(words, sentence.tags, strict=True), 1)
+    ]
     return "\n".join(lines) + "\n\n"
 
 
