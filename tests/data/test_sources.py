@@ -589,7 +589,7 @@ def test_fingerprint_does_not_depend_on_where_the_files_lie(tmp_path):
         ({"columns": {}}, "dataset.columns: text needs text; add it as `OURS: NAME_IN_THE_FILE`"),
         (
             {"columns": {"text": "a", "txet": "b"}},
-            "dataset.columns: there is no txet; known are answers, candidates, choices, context",
+            "dataset.columns: there is no txet; known are alignment, answers, candidates, choices",
         ),
         ({"pattern": "{root}/{lnag}/{split}.txt"}, "dataset.pattern: the braces it may hold are format, lang, root"),
         ({"pattern": "{root}/{split}.txt"}, "dataset.pattern: no {lang} in it"),
