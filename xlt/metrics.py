@@ -72,6 +72,12 @@ def _spearman(totals: np.ndarray) -> np.ndarray:
     return _ratio(common, np.sqrt(spreads[0]) * np.sqrt(spreads[1]))
 
 
+def _link_f1(totals: np.ndarray) -> np.ndarray:
+    """The harmonic mean of precision and recall of links."""
+    precision, recall = (FORMULAS[name](totals) for name in ("link_precision", "link_recall"))
+    return _ratio(2 * precision * recall, precision + recall)
+
+
 FORMULAS = {  # (..., K) sums -> (...) scores
     "ratio": lambda totals: _ratio(totals[..., 0], totals[..., 1]),
     "exp_ratio": lambda totals: np.exp(_ratio(totals[..., 0], totals[..., 1])),
@@ -82,6 +88,11 @@ FORMULAS = {  # (..., K) sums -> (...) scores
     "f1": lambda totals: _ratio(2 * totals[..., 0], totals[..., 1] + totals[..., 2]),
     "precision": lambda totals: _ratio(totals[..., 0], totals[..., 1]),
     "recall": lambda totals: _ratio(totals[..., 0], totals[..., 2]),
+    # of word alignment: sure links found, links found, links, sure links (Och and Ney 2003, section 6)
+    "link_precision": lambda totals: _ratio(totals[..., 1], totals[..., 2]),
+    "link_recall": lambda totals: _ratio(totals[..., 0], totals[..., 3]),
+    "link_f1": lambda totals: _link_f1(totals),
+    "aer": lambda totals: 1 - _ratio(totals[..., 0] + totals[..., 1], totals[..., 2] + totals[..., 3]),
 }
 
 

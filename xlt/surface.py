@@ -49,7 +49,7 @@ def texts(tokenizer) -> tuple[list[str], np.ndarray]:
 def word_starts(tokenizer) -> np.ndarray:
     """bool V: tokens that begin a word wherever they stand. (The first token of a text begins one whatever it looks like.)"""
     found, starts = texts(tokenizer)
-    return starts | np.array([bool(text) and _stands_alone(text[0]) for text in found])
+    return starts | np.array([bool(text) and stands_alone(text[0]) for text in found])
 
 
 def sentence_ends(tokenizer) -> np.ndarray:
@@ -82,7 +82,7 @@ def _named(tokenizer) -> list[str]:
     return [token for role in roles if (token := getattr(tokenizer, role, None)) is not None]
 
 
-def _stands_alone(letter: str) -> bool:
+def stands_alone(letter: str) -> bool:
     """Whether a token beginning so is a word by itself: a letter of a script without blanks, no mark that hangs on the letter before it."""
     point = ord(letter)
     return point >= 0x0E00 and any(a <= point <= b for a, b in _NO_BLANKS) and unicodedata.category(letter)[0] != "M"

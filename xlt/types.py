@@ -27,10 +27,10 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, multilabel, regression, tagging, qa, retrieval, dictionary, recommendation, multiple_choice, dialog."""
+        """Of: text, parallel, classification, multilabel, regression, tagging, tagged_parallel, qa, retrieval, dictionary, recommendation, multiple_choice, dialog."""
 
     def languages(self, view: str) -> list[str]:
-        """Sorted codes; pairs such as `en-de` where the view is parallel or dictionary."""
+        """Sorted codes; pairs such as `en-de` where the view is parallel, tagged_parallel or dictionary."""
 
     def splits(self, view: str, language: str) -> list[str]:
         """Of: train, dev, test."""
@@ -217,6 +217,11 @@ def solves(objective: Any) -> bool:
 def only_scores(objective: Any) -> bool:
     """Whether it scores models and has nothing to teach them."""
     return getattr(objective, "kind", None) == "scorer"
+
+
+def links(objective: Any) -> bool:
+    """Whether it links words of translations with a model as it is: an aligner, which may be scored, or a projector, which writes training data."""
+    return getattr(objective, "kind", None) in ("aligner", "projector")
 
 
 def loss_function(objective: Objective) -> Callable[[Any, Batch], Any]:

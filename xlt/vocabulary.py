@@ -73,6 +73,11 @@ class Vocabulary:
         return surface.word_starts(self.tokenizer)
 
     @cached_property
+    def is_mark(self) -> np.ndarray:
+        """bool V: the mark of a word's begin by itself (SentencePiece's ▁ before a Chinese character), which holds no text."""
+        return np.array([not text for text in surface.texts(self.tokenizer)[0]])
+
+    @cached_property
     def ends_sentence(self) -> np.ndarray:
         """bool V."""
         return surface.sentence_ends(self.tokenizer)

@@ -27,6 +27,7 @@ COLUMNS = {
     "multilabel": ["text", "labels"],
     "regression": ["text", "score"],
     "tagging": ["tokens", "tags"],
+    "tagged_parallel": ["source", "target", "source_tags", "target_tags"],
     "qa": ["id", "question", "context", "answers"],
     "retrieval": ["query", "positives"],
     "dictionary": ["word", "translation"],
@@ -91,6 +92,7 @@ GOOD = {
     "multilabel": {"text": "a", "labels": ["x", "y"]},
     "regression": {"text": "a", "score": 1},
     "tagging": {"tokens": ["a", "b"], "tags": ["O", "O"]},
+    "tagged_parallel": {"source": ["a", "b"], "target": ["c"], "source_tags": ["O", "O"], "target_tags": ["O"]},
     "qa": {"id": 1, "question": "q", "context": "ab c", "answers": [{"text": "c", "start": 3}]},
     "retrieval": {"query": "q", "positives": ["a"]},
     "multiple_choice": {"premise": "p", "choices": ["a", "b"], "label": 1},
@@ -398,6 +400,22 @@ def test_missing_column_lists_those_found(tmp_path):
             "label '2' is not one of 0, 1, by which its 2 choices go; correct it, or list in dataset.label_names what labels call the first "
             "choice, the second and so on",
         ),
+        ("tagged_parallel", {"source_tags": ["O"]}, "2 source but 1 source_tags; give each token one tag"),
+        (
+            "tagged_parallel",
+            {"source": "a b"},
+            "source is 'a b' where a list of strings is expected; correct or remove the row",
+        ),
+        (
+            "tagged_parallel",
+            {"target": ["c", 3]},
+            "target[1] is 3 where a string is expected; correct or remove the row",
+        ),
+        (
+            "tagged_parallel",
+            {"target": "c"},
+            "target is a text, but it has target_tags; give its words as a list, one for each tag",
+        ),
         ("dialog", {"history": ["a", 3]}, "history[1] is 3 where a string is expected; correct or remove the row"),
         ("dialog", {"response": None}, "response is missing where a string is expected; correct or remove the row"),
     ],
@@ -502,6 +520,22 @@ def test_rows_are_joined_by_id_not_by_line(tmp_path):
     )
 
 
+def test_tagged_words_are_joined_too(tmp_path):
+    for code, ids in (("en", (1, 2)), ("fi", (2, 3))):
+        lines = [{"id": i, "tokens": [f"{code}{i}"], "tags": ["O"], "text": f"{code} {i}"} for i in ids]
+        put(tmp_path / code / "train.jsonl", lines)
+    columns = {name: name for name in ("id", "tokens", "tags")}
+    data = files(tmp_path, "tagging", columns=columns, align_on="id", pivot="en")
+    row = {"id": 2, "source": ["en2"], "source_tags": ["O"], "target": ["fi2"], "target_tags": ["O"]}
+    assert data.views() == ("tagging", "tagged_parallel") and data.languages("tagged_parallel") == ["en-fi"]
+    assert list(data.rows("tagged_parallel", "en-fi", "train")) == [row]
+    assert data.locate("tagged_parallel", "en-fi", "train", 0) == f"{tmp_path}/en/train.jsonl line 2"
+    data = files(tmp_path, "tagging", columns=columns | {"text": "text"}, align_on="id", pivot="en")
+    assert data.views() == ("tagging", "text", "parallel", "tagged_parallel")
+    assert list(data.rows("parallel", "en-fi", "train")) == [{"id": 2, "source": "en 2", "target": "fi 2"}]
+    assert list(data.rows("tagged_parallel", "en-fi", "train")) == [row]
+
+
 def test_no_id_in_both_languages(tmp_path):
     put(tmp_path / "en" / "train.jsonl", [{"id": "1", "text": "a"}])
     put(tmp_path / "fi" / "train.jsonl", [{"id": 1, "text": "b"}])
@@ -555,7 +589,7 @@ def test_fingerprint_does_not_depend_on_where_the_files_lie(tmp_path):
         ({"columns": {}}, "dataset.columns: text needs text; add it as `OURS: NAME_IN_THE_FILE`"),
         (
             {"columns": {"text": "a", "txet": "b"}},
-            "dataset.columns: there is no txet; known are answers, candidates, choices, context",
+            "dataset.columns: there is no txet; known are alignment, answers, candidates, choices",
         ),
         ({"pattern": "{root}/{lnag}/{split}.txt"}, "dataset.pattern: the braces it may hold are format, lang, root"),
         ({"pattern": "{root}/{split}.txt"}, "dataset.pattern: no {lang} in it"),
@@ -858,6 +892,18 @@ OWN = {
     "multilabel_files": ("multilabel", "en/dev.jsonl", [GOOD["multilabel"]], GOOD["multilabel"]),
     "regression_files": ("regression", "en/dev.tsv", ["text\tscore", "a\t-1.5"], {"text": "a", "score": -1.5}),
     "parallel_files": ("parallel", "en-de/dev.jsonl", [{"source": "a", "target": "b"}], {"source": "a", "target": "b"}),
+    "aligned_files": (
+        "parallel",
+        "en-de/dev.tsv",
+        ["source\ttarget\talignment", "a b\tc d\t0-0 1p1", "a\tb\t"],
+        [{"source": "a b", "target": "c d", "alignment": "0-0 1p1"}, {"source": "a", "target": "b", "alignment": ""}],
+    ),
+    "tagged_parallel_files": (
+        "tagged_parallel",
+        "en-de/dev.jsonl",
+        [{"source": ["a", "b"], "source_tags": ["O", "B-X"], "target": "c"}],
+        {"source": ["a", "b"], "target": "c", "source_tags": ["O", "B-X"]},
+    ),
     "dictionary_files": ("dictionary", "en-de/dev.tsv", ["a\tb"], {"word": "a", "translation": "b"}),
     "tagging_files": ("tagging", "en/dev.jsonl", [{"tokens": ["a"], "tags": ["O"]}], {"tokens": ["a"], "tags": ["O"]}),
     "conll_files": ("tagging", "en/dev.bio", ["a O"], {"tokens": ["a"], "tags": ["O"]}),
@@ -894,8 +940,9 @@ def test_preset_for_own_files(tmp_path, name):
     view, path, content, row = OWN[name]
     put(tmp_path / path, content)
     data = built(composed(name, f"root={tmp_path}"))
-    kept = {key: value for key, value in row.items() if not (view == "tagging" and key == "text")}
-    assert list(data.rows(view, path.split("/")[0], "dev")) == [kept]
+    rows = row if isinstance(row, list) else [row]
+    kept = [{k: v for k, v in each.items() if not (view == "tagging" and k == "text")} for each in rows]
+    assert list(data.rows(view, path.split("/")[0], "dev")) == kept
     if name == "conllu_files":
         assert list(data.rows("text", "en", "dev")) == [{"id": "s", "text": "a"}]
 

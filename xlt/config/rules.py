@@ -133,7 +133,7 @@ TASKS = (
 )
 VIEWS = {
     "pretrain": ("text", "parallel"),
-    "align": ("parallel", "dictionary", "text"),
+    "align": ("parallel", "tagged_parallel", "dictionary", "text"),
     "finetune": TASKS,
     "matrix": TASKS,
 }  # what an objective may read to be one of the stage
@@ -220,7 +220,7 @@ def fits(
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    from xlt.types import only_scores, solves  # numpy comes with it, which --cfg job does not need
+    from xlt.types import links, only_scores, solves  # numpy comes with it, which --cfg job does not need
 
     if stage != "align" and solves(objective):
         problems.append(
@@ -232,6 +232,15 @@ def fits(
             for path, one in each
             if only_scores(one)
         ]
+        problems += [
+            f"{path}: {type(one).__name__} links words with a model as it is and trains nothing; use it as the objective of xlt align, and train with objective=tlm_self_training"
+            for path, one in each
+            if links(one) and (stage != "align" or path != "objective")
+        ]
+    if stage == "zero-shot-eval" and getattr(objective, "kind", None) == "projector":
+        problems.append(
+            f"objective: {type(objective).__name__} writes training data; use it with xlt align, and score models that learned from them"
+        )
     return problems
 
 

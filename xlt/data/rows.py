@@ -23,6 +23,7 @@ class View(str, Enum):
     multilabel = "multilabel"
     regression = "regression"
     tagging = "tagging"
+    tagged_parallel = "tagged_parallel"
     qa = "qa"
     retrieval = "retrieval"
     dictionary = "dictionary"
@@ -39,6 +40,7 @@ REQUIRED = {
     View.multilabel: ("text", "labels"),
     View.regression: ("text", "score"),
     View.tagging: ("tokens", "tags"),
+    View.tagged_parallel: ("source", "target", "source_tags"),
     View.qa: ("id", "question", "context", "answers"),
     View.retrieval: ("query", "positives"),
     View.dictionary: ("word", "translation"),
@@ -49,6 +51,8 @@ REQUIRED = {
 }
 OPTIONAL = {
     View.text: ("doc",),
+    View.parallel: ("alignment",),
+    View.tagged_parallel: ("target_tags",),
     View.classification: ("text_pair",),
     View.multilabel: ("text_pair",),
     View.regression: ("text_pair",),
@@ -77,10 +81,8 @@ def projector(view: View, columns: dict[str, str], labels: list[str] | None, max
 
     def project(raw: dict) -> dict:
         row = {ours: check(ours, _value(raw, ours, theirs, check is _text), max_line) for ours, theirs, check in wanted}
-        if view is View.tagging and len(row["tokens"]) != len(row["tags"]):
-            raise BadRow(
-                f"{len(row['tokens'])} tokens but {len(row['tags'])} tags{_named(row)}; give each token one tag"
-            )
+        for words, tags in _TAGGED.get(view, ()):
+            _check_tags(row, words, tags)
         if known is not None and view in _LABELLED:
             for label in _LABELLED[view](row):
                 if label not in known:
@@ -145,6 +147,16 @@ def _texts(name: str, value: object, max_line: int) -> list[str]:
 def _some_texts(name: str, value: object, max_line: int) -> list[str]:
     """There may be none."""
     return [] if value == [] else _texts(name, value, max_line)
+
+
+def _words(name: str, value: object, max_line: int) -> str | list[str]:
+    """A text, or its words."""
+    return (_texts if isinstance(value, list) else _text)(name, value, max_line)
+
+
+def _links(name: str, value: object, max_line: int) -> str:
+    """Links between words as text; there may be none."""
+    return "" if value == "" else _text(name, value, max_line)
 
 
 def _choices(name: str, value: object, max_line: int) -> list[str]:
@@ -224,6 +236,15 @@ def _answers(name: str, value: object, max_line: int) -> dict:
     raise BadRow(f"{name} is {_shown(value)} where a list of {{text, start}} is expected; correct or remove the row")
 
 
+def _check_tags(row: dict, words: str, tags: str) -> None:
+    if tags not in row:
+        return
+    if isinstance(row[words], str):
+        raise BadRow(f"{words} is a text, but it has {tags}{_named(row)}; give its words as a list, one for each tag")
+    if len(row[words]) != len(row[tags]):
+        raise BadRow(f"{len(row[words])} {words} but {len(row[tags])} {tags}{_named(row)}; give each token one tag")
+
+
 def _check_answers(row: dict) -> None:
     for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
         if start < 0 or row["context"][start : start + len(text)] != text:
@@ -247,6 +268,7 @@ _LABELLED = {  # the labels of a row that are of the set that a data set declare
     View.classification: lambda row: [row["label"]],
     View.multilabel: lambda row: row["labels"],
     View.tagging: lambda row: row["tags"],
+    View.tagged_parallel: lambda row: [*row["source_tags"], *row.get("target_tags", ())],
 }
 _CHECKS = {
     "id": _id,
@@ -256,6 +278,9 @@ _CHECKS = {
     "score": _number,
     "tokens": _texts,
     "tags": _tags,
+    "source_tags": _tags,
+    "target_tags": _tags,
+    "alignment": _links,
     "positives": _texts,
     "candidates": _some_texts,
     "history": _items,
@@ -265,4 +290,11 @@ _CHECKS = {
     "persona": _some_texts,
     "turns": _turns,
 }
-_CHECKS_OF = {View.dialog: {"history": _some_texts}}  # of columns that mean something else in another view
+_TAGGED = {  # columns of words, and that of their tags
+    View.tagging: [("tokens", "tags")],
+    View.tagged_parallel: [("source", "source_tags"), ("target", "target_tags")],
+}
+_CHECKS_OF = {
+    View.dialog: {"history": _some_texts},
+    View.tagged_parallel: {"source": _texts, "target": _words},
+}  # of columns that mean something else in another view

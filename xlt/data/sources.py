@@ -24,7 +24,9 @@ from xlt.data.rows import KNOWN, REQUIRED, View, projector
 from xlt.data.splits import Term
 from xlt.errors import BadRow, ConfigError, DataError
 
-PAIRED = (View.parallel, View.dictionary)  # views whose "language" is a pair such as en-de
+PAIRED = (View.parallel, View.tagged_parallel, View.dictionary)  # views whose "language" is a pair such as en-de
+_SINGLE = {View.parallel: View.text, View.tagged_parallel: View.tagging}  # whose rows are joined to rows of a pair
+_JOINED = {View.parallel: {"": "text"}, View.tagged_parallel: {"": "tokens", "_tags": "tags"}}  # what of them
 Located = Iterator[tuple[str, dict]]  # where a row stands ("PATH line 7"), and the row
 
 
@@ -32,8 +34,8 @@ Located = Iterator[tuple[str, dict]]  # where a row stands ("PATH line 7"), and 
 class Files:
     """One data set: one file (or one table on the hub) per language and split.
 
-    Beside `view`, it offers `text` where its rows have a text, and `parallel` where `align_on` names the column by
-    which rows of different languages are translations of each other. Every method raises DataError for what is not
+    Beside `view`, it offers `text` where its rows have a text, and `parallel` (of tagged words `tagged_parallel`) where `align_on`
+    names the column by which rows of different languages are translations of each other. Every method raises DataError for what is not
     there or not as declared.
     """
 
@@ -97,14 +99,17 @@ class Files:
                 self.streaming and sliced
             ),
             f"dataset.align_on: needs the columns {self.align_on} and text; add them to columns, or set it to null": (
-                self.align_on is not None and not {self.align_on, "text"} <= set(self.columns)
+                self.align_on is not None
+                and not (self.align_on in self.columns and ("text" in self.columns or self.view is View.tagging))
             ),
         }
         return [sentence for sentence, broken in rules.items() if broken]
 
     def views(self) -> tuple[str, ...]:
         """The main view first."""
-        extra = [View.text] * ("text" in self.columns) + [View.parallel] * (self.align_on is not None)
+        texts, aligned = "text" in self.columns, self.align_on is not None
+        extra = [View.text] * texts + [View.parallel] * (aligned and texts)
+        extra += [View.tagged_parallel] * (aligned and self.view is View.tagging)
         return tuple(dict.fromkeys(view.value for view in [self.view, *extra]))
 
     def labels(self) -> list[str] | None:
@@ -255,16 +260,19 @@ class Files:
 
         return checked
 
-    def _pairs(self, source: str, target: str, split: str) -> Located:
+    def _pairs(self, view: View, source: str, target: str, split: str) -> Located:
         """Two languages joined on align_on, in the order of the first; rows without partner are left out."""
-        partners = {key: row["text"] for _, key, row in self._keyed(target, split)}
-        for place, key, row in self._keyed(source, split):
+        joined = _JOINED[view]
+        partners = {key: row for _, key, row in self._keyed(view, target, split)}
+        for place, key, row in self._keyed(view, source, split):
             if key in partners:
-                yield place, {self.align_on: key, "source": row["text"], "target": partners[key]}
+                sides = {f"source{end}": row[name] for end, name in joined.items()}
+                sides |= {f"target{end}": partners[key][name] for end, name in joined.items()}
+                yield place, {self.align_on: key, **sides}
 
-    def _keyed(self, language: str, split: str) -> Iterator[tuple[str, Any, dict]]:
+    def _keyed(self, view: View, language: str, split: str) -> Iterator[tuple[str, Any, dict]]:
         places: dict[Any, str] = {}
-        for place, row in self._read(View.text, language, split):
+        for place, row in self._read(_SINGLE[view], language, split):
             key = row[self.align_on]
             if key in places:
                 raise DataError(
@@ -277,7 +285,9 @@ class Files:
     def _located(self, view: str, language: str, split: str) -> Located:
         self._check_split(view, language, split)
         sides = self._sides(view, language)
-        return self._pairs(*sides, split) if len(sides) == 2 else self._read(View(view), language, split)
+        if len(sides) == 2:
+            return self._pairs(View(view), *sides, split)
+        return self._read(View(view), language, split)
 
     def _filled(self, located: Located, sides: list[str], split: str) -> Iterator[dict]:
         count = 0
@@ -289,7 +299,7 @@ class Files:
             raise DataError(f"{where}: {what}; fill the file, or leave the language out")
 
     def _aligned(self, view: str) -> bool:
-        return view == View.parallel and self.view is not View.parallel
+        return view in _SINGLE and self.view is not View(view)
 
     def _sides(self, view: str, language: str) -> list[str]:
         """The two languages of an aligned pair; else the language (or pair) itself, which has files of its own."""

@@ -1,4 +1,7 @@
-"""xlt align: a shared space, trained on parallel sentences (an encoder), or solved from them (embeddings) or from a dictionary (a mapping of word vectors)."""
+"""xlt align: a shared space, trained on parallel sentences (an encoder), or solved from them (embeddings) or from a dictionary (a mapping of word vectors).
+
+With an objective that links words, what such a space is for: links between the words of translations, and tags carried along them (`xlt.stages.linking`).
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from xlt import files, languages, signals
 from xlt.alignment.vectors import StaticVectors, learn_vectors, read_vec, write_vec
 from xlt.errors import ConfigError
 from xlt.run import RunDirectory, peak_memory
-from xlt.stages import embedding
+from xlt.stages import embedding, linking
 from xlt.stages.setup import choose_languages
 from xlt.stages.training import Recipe, train
 from xlt.training.progress import Screen
+from xlt.types import links
 
 
 def run(cfg) -> float:
@@ -21,6 +25,8 @@ def run(cfg) -> float:
         return solve(cfg)
     if hasattr(cfg.objective, "embed"):
         return embedding.run(cfg)
+    if links(cfg.objective):
+        return linking.run(cfg)
     return train(cfg, Recipe(cfg.languages.train, "languages.train", choose=False))
 
 

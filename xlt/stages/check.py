@@ -11,6 +11,7 @@ from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
+from xlt.types import links
 
 ASKED = {
     "tokenize": ("train", "train"),
@@ -34,11 +35,19 @@ def run(cfg) -> None:
         return
     start = cfg.model.init_from
     if start is None and (
-        cfg.stage in ("zero-shot-eval", "inspect", "mine") or isinstance(inner(cfg.model), Pretrained)
+        cfg.stage in ("zero-shot-eval", "inspect", "mine")
+        or links(cfg.objective)
+        or isinstance(inner(cfg.model), Pretrained)
     ):
         raise ConfigError(
             "model.init_from: no checkpoint is named; give a run directory, folder or hub name"
-            + (" of a fine-tuned model" if cfg.stage == "zero-shot-eval" else ", or choose a shape such as model=tiny")
+            + (
+                " of a fine-tuned model"
+                if cfg.stage == "zero-shot-eval"
+                else " of an encoder"
+                if links(cfg.objective)
+                else ", or choose a shape such as model=tiny"
+            )
         )
     if start is not None and not Path(start).exists():
         where = "does not exist here (yet)" if looks_local(start) else "would come from the hub"
@@ -77,7 +86,9 @@ def check_data(cfg, name: str, part, screen: Screen) -> None:
         screen.say(f"{place}dataset {dataset.name}: text in {', '.join(pairs_of(cfg.languages.train, dataset))}")
         return
     key, split = ASKED[cfg.stage]
-    split = cfg.inspection.split if cfg.stage == "inspect" else split
+        cfg.stage in ("zero-shot-eval", "inspect", "mine")
+        or links(cfg.objective)
+        or isinstance(inner(cfg.model), Pretrained)
     languages, key = asked(cfg, name, getattr(cfg.languages, key), f"languages.{key}")
     found = choose_languages(languages, dataset, view, split, key)
-    screen.say(f"{place}dataset {dataset.name}: {view}, {split} in {', '.join(found)}")
+    screen.say(f"{place}dataset {dataset.name}: {view}, {split or 'all splits'} in {', '.join(found)}")

@@ -174,18 +174,23 @@ def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
 
 def check_fit(cfg, parts: list[LearnedPart], model: TransferModel) -> None:
     """ConfigError for rows longer than the model has positions, and for a layer that it has not."""
-    longest = max_tokens(model)
     for part in parts:
         length = part.cfg.train.max_length
-        if longest is not None and length > longest:
-            raise ConfigError(
-                f"{f'objective.parts.{part.name}' if part.cfg.train.max_length != cfg.train.max_length else 'train'}.max_length: {length} tokens "
-                f"are more than the {longest} positions this model has; lower it{'' if cfg.model.init_from else ' or raise model.max_positions'}"
-            )
+        check_length(cfg, model, length, "train" if length == cfg.train.max_length else f"objective.parts.{part.name}")
         if part.name:  # of an ordinary run it was asked before the model was made
             with blamed(part.name):
                 check_head(model.backbone.config, part.cfg.objective.head, part.cfg.objective)
         check_layer(model, part.cfg.objective, f"objective.parts.{part.name}.objective" if part.name else "objective")
+
+
+def check_length(cfg, model: TransferModel, length: int, place: str) -> None:
+    """ConfigError for rows longer than the model has positions."""
+    longest = max_tokens(model)
+    if longest is not None and length > longest:
+        raise ConfigError(
+            f"{place}.max_length: {length} tokens are more than the {longest} positions this model has; lower it"
+            f"{'' if cfg.model.init_from else ' or raise model.max_positions'}"
+        )
 
 
 def check_layer(model: TransferModel, objective, place: str) -> None:

@@ -68,8 +68,8 @@ def accelerator_of(cfg):
     return accelerator
 
 
-def choose_languages(asked: list[str] | None, dataset, view: str, split: str, key: str) -> list[str]:
-    """The languages (or pairs) of `dataset` with `split` that are asked for; null asks for all. ConfigError for one it does not have.
+def choose_languages(asked: list[str] | None, dataset, view: str, split: str | None, key: str) -> list[str]:
+    """The languages (or pairs) of `dataset` with `split` (None: with any) that are asked for; null asks for all. ConfigError for one it does not have.
 
     In parallel data a single language stands for all of its pairs with another one asked for.
     """
@@ -77,15 +77,18 @@ def choose_languages(asked: list[str] | None, dataset, view: str, split: str, ke
         raise ConfigError(
             f"dataset: {dataset.name} has no {view} view (it has {', '.join(dataset.views())}), which this objective reads; choose another dataset or objective"
         )
-    offered = [language for language in dataset.languages(view) if split in dataset.splits(view, language)]
+    splits = {language: dataset.splits(view, language) for language in dataset.languages(view)}
+    offered = [language for language, names in splits.items() if (split in names if split else names)]
     if asked is None:
         if not offered:
-            raise ConfigError(f"dataset: {dataset.name} has no {split} split in any language; check dataset.root")
+            raise ConfigError(
+                f"dataset: {dataset.name} has no {f'{split} ' if split else ''}split in any language; check dataset.root"
+            )
         return offered
     asked = [
         language if "-" in language and language in offered else _canonical(language, offered) for language in asked
     ]
-    if view in ("parallel", "dictionary"):
+    if view in ("parallel", "tagged_parallel", "dictionary"):
         singles = {language for language in asked if "-" not in language}
         pairs = [p for p in offered if p in asked or set(languages.pair(p)) <= singles]
         if pairs:
@@ -95,7 +98,7 @@ def choose_languages(asked: list[str] | None, dataset, view: str, split: str, ke
         near = difflib.get_close_matches(unknown[0], offered, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"{key}: {dataset.name} has no {unknown[0]} with a {split} split; {hint}it has {', '.join(offered) or 'none'}"
+            f"{key}: {dataset.name} has no {unknown[0]} with {f'a {split}' if split else 'any'} split; {hint}it has {', '.join(offered) or 'none'}"
         )
     return asked
 

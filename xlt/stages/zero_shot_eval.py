@@ -1,7 +1,7 @@
 """xlt zero-shot-eval: a fine-tuned model, scored on test data in its source languages and in any number of languages it saw no label of.
 
 With objective=NAME, any encoder is scored by that objective, which needs nothing that fine-tuning learns: sentence_retrieval, bitext_mining,
-document_retrieval, recommendation, response_ranking, and all that compare parallel sentences.
+document_retrieval, recommendation, response_ranking, word_alignment, and all that compare parallel sentences.
 """
 
 from __future__ import annotations
@@ -110,9 +110,11 @@ def run(cfg) -> float:
     for rule, found in scores.items():
         figures = found["results"][cfg.dataset.name]
         if objective.metric not in figures:
+            needs = getattr(objective, "needs", None)
+            compares = "compares languages that have several rows; give more of them in languages.target"
             raise DataError(
-                f"dataset: {cfg.dataset.name}, {', '.join(wanted)}: {type(objective).__name__} finds no {objective.metric} there, for it compares languages "
-                "that have several rows; give more of them in languages.target"
+                f"dataset: {cfg.dataset.name}, {', '.join(wanted)}: {type(objective).__name__} finds no {objective.metric} there, for it "
+                f"{f'needs {needs}' if needs else compares}"
             )
         show_scores(screen, noted(f"{cfg.dataset.name}, test", rule), cfg, objective.metric, found, trained, bins)
     tokens = sum(int(objective.row_length(t.lengths, vocabulary, task["max_length"]).sum()) for t in tables.values())
