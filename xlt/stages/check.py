@@ -86,9 +86,10 @@ def check_data(cfg, name: str, part, screen: Screen) -> None:
         screen.say(f"{place}dataset {dataset.name}: text in {', '.join(pairs_of(cfg.languages.train, dataset))}")
         return
     key, split = ASKED[cfg.stage]
-        cfg.stage in ("zero-shot-eval", "inspect", "mine")
-        or links(cfg.objective)
-        or isinstance(inner(cfg.model), Pretrained)
+    if cfg.stage == "inspect":
+        split = cfg.inspection.split
+    elif cfg.stage == "align" and links(part.objective):
+        split = None
     languages, key = asked(cfg, name, getattr(cfg.languages, key), f"languages.{key}")
     found = choose_languages(languages, dataset, view, split, key)
     screen.say(f"{place}dataset {dataset.name}: {view}, {split or 'all splits'} in {', '.join(found)}")
