@@ -33,12 +33,12 @@ joint xquad train.epochs=null train.steps=600
 joint xcopa languages.source=null
 joint xsid 'dataset.split_names={train:"train|dev[:80%]",dev:"dev[80%:]"}' train.epochs=null train.steps=1200
 
-FEW="model.init_from=$RUNS/suite/sib200/finetune train.epochs=30 train.eval_every=0"
-for k in 1 5 10; do  # of 5 buckets that share no row; the rarest topic has 65 rows
-  # shellcheck disable=SC2086
-  stage finetune sib200 "sib200-few-$k" few_shot.k=$k $FEW
-  stage zero-shot-eval sib200 "sib200-few-$k"
-done
+# three of five buckets that share no row; the rarest topic has 65 rows a language
+SHOTS="-m few_shot.k=1,5,10 few_shot.bucket=1,2,3"
+# shellcheck disable=SC2086
+stage finetune sib200 sib200-few model.init_from="$RUNS/suite/sib200/finetune" train.epochs=30 train.eval_every=0 $SHOTS
+# shellcheck disable=SC2016,SC2086
+stage zero-shot-eval sib200 sib200-few model.init_from="$RUNS"'/suite/sib200-few/few_shot.k-${few_shot.k}_few_shot.bucket-${few_shot.bucket}/finetune' $SHOTS
 stage matrix sib200 sib200-matrix
 
 $XLT report "$RUNS/suite" --out "$RUNS/suite/report"
