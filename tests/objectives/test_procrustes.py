@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 
-from xlt.alignment.vectors import StaticVectors, learn_vectors
+from xlt.alignment.cooccurrences import learn_vectors
+from xlt.alignment.vectors import StaticVectors
 from xlt.errors import ConfigError, DataError
 from xlt.objectives.procrustes import Procrustes
 

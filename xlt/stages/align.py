@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from xlt import files, languages, signals
-from xlt.alignment.vectors import StaticVectors, learn_vectors, read_vec, write_vec
+from xlt.alignment.cooccurrences import learn_vectors
+from xlt.alignment.vectors import StaticVectors, read_vec, write_vec
 from xlt.errors import ConfigError
 from xlt.run import RunDirectory, peak_memory
 from xlt.stages import embedding
