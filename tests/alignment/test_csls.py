@@ -32,6 +32,7 @@ def by_definition(x, y, score, k):
 @pytest.mark.parametrize("score", csls.SCORES)
 def test_nearest_is_the_formula_for_any_size_of_block(monkeypatch, block, score):
     monkeypatch.setattr(csls, "BLOCK", block)
+    monkeypatch.setattr(csls, "TILE", block)
     x, y = spaces()
     values, indices = csls.nearest(x, y, 6, score, k=10)
     expected = by_definition(x, y, score, 10).sort(dim=1, descending=True)
@@ -81,6 +82,7 @@ def test_of_equal_scores_the_lower_index_comes_first(top):
 @pytest.mark.parametrize("block", [1, 100, 2**23])
 def test_mutual_neighbours(monkeypatch, block):
     monkeypatch.setattr(csls, "BLOCK", block)
+    monkeypatch.setattr(csls, "TILE", block)
     x, y = spaces()
     scores, cosine = by_definition(x, y, "csls", 5), x @ y.T
     forward, backward = scores.argmax(1), scores.argmax(0)

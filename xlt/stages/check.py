@@ -6,10 +6,12 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 from xlt.models.shapes import Pretrained, inner, load_config, locate
+from xlt.objectives.skipgram import require_gensim
 from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
+from xlt.types import learns_words
 
 ASKED = {
     "tokenize": ("train", "train"),
@@ -28,6 +30,9 @@ def run(cfg) -> None:
         with blamed(name):
             check_data(cfg, name, part, screen)
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
+        return
+    if learns_words(cfg.objective):
+        require_gensim()
         return
     start = cfg.model.init_from
     if start is None and (cfg.stage == "zero-shot-eval" or isinstance(inner(cfg.model), Pretrained)):
