@@ -58,7 +58,9 @@ class Best:
         )
         values = torch.cat([values_NK if every else values_NK[better_P], values], 1)
         indices = torch.cat([indices_NK if every else indices_NK[better_P], indices + first], 1)
-        values_NK[better_P], order = largest(values, values_NK.shape[1])
+        values, order = values.sort(dim=1, descending=True, stable=True)
+        k = values_NK.shape[1]
+        values_NK[better_P], order = values[:, :k], order[:, :k]
         indices_NK[better_P] = indices.gather(1, order)
 
 

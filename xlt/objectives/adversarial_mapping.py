@@ -15,7 +15,7 @@ from xlt.errors import ConfigError
 from xlt.objectives import word_mapping, word_search
 from xlt.objectives.word_mapping import Pairs, Solution, Tell
 
-_COUNTS = ("epochs", "steps", "batch_size", "hidden", "discriminator_steps", "frequent", "restarts")
+_COUNTS = ("epochs", "steps", "batch_size", "hidden", "discriminator_steps", "frequent")
 _SHARES = ("input_dropout", "smoothing", "map_beta")
 _RATES = ("rate", "decay", "shrink", "least")
 
@@ -59,7 +59,7 @@ class AdversarialMapping:
     score, induced = word_mapping.score, word_mapping.induced
 
     def __post_init__(self):
-        problems = word_mapping.problems(self)
+        problems = word_mapping.problems(self) + word_search.problems(self)
         for name in (*_COUNTS, *_RATES):
             if getattr(self, name) <= 0:
                 problems.append(f"objective.{name}: {getattr(self, name)} is not above 0")

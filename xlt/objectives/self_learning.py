@@ -69,8 +69,8 @@ class SelfLearning:
     score, induced = word_mapping.score, word_mapping.induced
 
     def __post_init__(self):
-        problems = word_mapping.problems(self) + self.steps.problems()
-        for name in ("start_words", "cutoff", "rounds", "restarts"):
+        problems = word_mapping.problems(self) + word_search.problems(self) + self.steps.problems()
+        for name in ("start_words", "cutoff", "rounds"):
             if getattr(self, name) <= 0:
                 problems.append(f"objective.{name}: {getattr(self, name)} is not above 0")
         if not 0 < self.keep <= 1:

@@ -257,7 +257,7 @@ def finish(
         screen.table(f"{cfg.dataset.name}: word translation", ["pair", "n", *figures], lines)
     if failed := [name for name, converged in judged.items() if not converged]:
         raise NotConverged(
-            f"{directory.path}: {', '.join(failed)} did not converge: words that the search did not see lie hardly nearer to their neighbours than by chance. All is "
+            f"{directory.path}: {', '.join(failed)} did not converge: no two attempts translate words alike that they had not seen. All is "
             "written, and is not to be used; give a dictionary (objective.start=dictionary), more text, objective.restarts=10, or another seed"
         )
     screen.say(
