@@ -112,7 +112,9 @@ def test_inverted_softmax_is_stable_for_a_large_beta():
 
 def test_of_equal_scores_the_lower_index_comes_first_across_tiles(monkeypatch):
     monkeypatch.setattr(csls, "TILE", 4)
-    y = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    y = torch.tensor(
+        [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+    )
     assert csls.nearest(torch.tensor([[1.0, 0.0]] * 3), y, 4)[1].tolist() == [[1, 3, 4, 5]] * 3
 
 
@@ -120,5 +122,10 @@ def test_both_means_of_one_set_of_products():
     x, y = spaces()
     (r_n, r_m), (max_n, max_m) = csls.mean_similarities(x, y, 7)
     similarity = x @ y.T
-    for found, expected in ((r_n, similarity.topk(7, 1).values.mean(1)), (r_m, similarity.topk(7, 0).values.mean(0)), (max_n, similarity.amax(1)), (max_m, similarity.amax(0))):
+    for found, expected in (
+        (r_n, similarity.topk(7, 1).values.mean(1)),
+        (r_m, similarity.topk(7, 0).values.mean(0)),
+        (max_n, similarity.amax(1)),
+        (max_m, similarity.amax(0)),
+    ):
         torch.testing.assert_close(found, expected)

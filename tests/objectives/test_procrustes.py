@@ -96,7 +96,14 @@ def test_what_cannot_be_solved_is_refused():
 
 def test_all_mistakes_of_a_config_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
-        solver(vectors="wiki.en.vec", normalisation=["unit", "centre"], refinements=-1, csls_k=0, retrieval=["cls"], dewhiten_source="target")
+        solver(
+            vectors="wiki.en.vec",
+            normalisation=["unit", "centre"],
+            refinements=-1,
+            csls_k=0,
+            retrieval=["cls"],
+            dewhiten_source="target",
+        )
     assert [problem.split(";")[0] for problem in caught.value.problems] == [
         "objective.normalisation: 'centre' is not one of unit, center",
         "objective.retrieval: there is no cls",

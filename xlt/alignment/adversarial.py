@@ -45,6 +45,13 @@ def orthogonalise(w_DD: torch.Tensor, beta: float) -> torch.Tensor:
     return (1 + beta) * w_DD - beta * (w_DD @ w_DD.T @ w_DD)
 
 
+def random_rotation(width: int, seed: int, like: torch.Tensor) -> torch.Tensor:
+    """An orthogonal matrix, all equally likely (Mezzadri 2007)."""
+    drawn = torch.randn(width, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    q_DD, r_DD = torch.linalg.qr(drawn)
+    return (q_DD * r_DD.diagonal().sign()).to(like)
+
+
 def criterion(w_DD: torch.Tensor, x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> float:
     """The mean cosine of the most frequent source words with their CSLS neighbours (section 2.4), which reads no dictionary."""
     x, y = unit(x_ND[:CRITERION_WORDS] @ w_DD.T), unit(y_MD)
@@ -70,15 +77,21 @@ class Discriminator(nn.Module):
 
 
 def play(
-    x_ND: torch.Tensor, y_MD: torch.Tensor, game: Game, k: int, seed: int, tell: Callable[[str], None]
+    start_DD: torch.Tensor,
+    x_ND: torch.Tensor,
+    y_MD: torch.Tensor,
+    game: Game,
+    k: int,
+    seed: int,
+    tell: Callable[[str], None],
 ) -> tuple[torch.Tensor, list[float]]:
-    """(the map of the epoch with the best criterion, criterion of each epoch). It starts as the identity."""
+    """(the map of the epoch with the best criterion, criterion of each epoch). It begins as start_DD."""
     generator = torch.Generator(x_ND.device).manual_seed(seed)
     width = x_ND.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         discriminator = Discriminator(width, game.hidden, game.input_dropout).to(x_ND.device)
-    w_DD = nn.Parameter(torch.eye(width, device=x_ND.device))
+    w_DD = nn.Parameter(start_DD.clone())
     rate, fell, history, best = game.rate, False, [], w_DD.detach().clone()
     for epoch in range(game.epochs):
         wrong = _epoch(w_DD, discriminator, x_ND[: game.frequent], y_MD[: game.frequent], game, rate, generator)

@@ -32,12 +32,14 @@ class Pace:
 
 
 class Learned(NamedTuple):
-    """w_DD maps source rows as x @ w.T. i_P, j_P: the dictionary of the last round. objective: mean similarity after each round."""
+    """w_DD maps source rows as x @ w.T. i_P, j_P: the dictionary of the last round. objective: mean similarity after each round.
+    ended: by its own rule, before the rounds were used up."""
 
     w: torch.Tensor
     i: torch.Tensor
     j: torch.Tensor
     objective: list[float]
+    ended: bool
 
 
 def similarity_start(
@@ -76,7 +78,7 @@ def learn(
     """The orthogonal map that the pairs (i_P, j_P) grow into. Vectors are unit rows."""
     x, y = x_ND[: pace.cutoff], y_MD[: pace.cutoff]
     generator = torch.Generator(x.device).manual_seed(seed)
-    keep, highest, since, history = pace.keep, float("-inf"), 0, []
+    keep, highest, since, history, ended = pace.keep, float("-inf"), 0, [], False
     while True:
         w_DD = procrustes(x_ND[i_P], y_MD[j_P])
         directions, objective = _neighbours(unit(x @ w_DD.T), y, keep, k, generator)
@@ -87,13 +89,14 @@ def learn(
             highest, since = objective, 0
         elif since > pace.stale:
             if keep >= 1:
+                ended = True
                 break
             keep, since = min(1.0, keep * pace.factor), 0
         if len(history) % 10 == 1:
             tell(f"round {len(history)}, keeping {keep:.0%}: mean similarity {objective:.4f}")
         if len(history) == pace.rounds:
             break
-    return Learned(procrustes(x_ND[i_P], y_MD[j_P]), i_P, j_P, history)
+    return Learned(procrustes(x_ND[i_P], y_MD[j_P]), i_P, j_P, history, ended)
 
 
 def _neighbours(

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from xlt.alignment.adversarial import Game, play
+from xlt.alignment.adversarial import Game, play, random_rotation
 from xlt.alignment.pipeline import Maps
 from xlt.alignment.procrustes import refine
 from xlt.alignment.vectors import StaticVectors
@@ -89,7 +89,9 @@ class AdversarialMapping:
 
         def attempt(of: int, kept_N: torch.Tensor):
             x = x_ND[kept_N]
-            w_DD, played = play(x, y_MD, self.game, self.csls_k, of, tell)
+            # MUSE begins with the identity; attempts that all begin alike would agree where none has moved far
+            start_DD = random_rotation(x.shape[1], of, x)
+            w_DD, played = play(start_DD, x, y_MD, self.game, self.csls_k, of, tell)
             w_DD, refined = refine(w_DD, x, y_MD, self.refinements, self.max_rank, self.csls_k)
             return w_DD, w_DD, {"adversarial": played, "refined": refined}
 

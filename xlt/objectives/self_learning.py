@@ -73,8 +73,10 @@ class SelfLearning:
         for name in ("start_words", "cutoff", "rounds"):
             if getattr(self, name) <= 0:
                 problems.append(f"objective.{name}: {getattr(self, name)} is not above 0")
-        if not 0 < self.keep <= 1:
-            problems.append(f"objective.keep: {self.keep} is not in (0, 1]; 1 keeps every similarity")
+        if not 0 < self.keep < 1:
+            problems.append(
+                f"objective.keep: {self.keep} is not between 0 and 1; with 1 all attempts would be the same"
+            )
         if self.factor <= 1:
             problems.append(f"objective.factor: {self.factor} is not above 1, so keep would never grow to 1")
         if self.stale < 0 or self.threshold < 0:
@@ -112,7 +114,11 @@ class SelfLearning:
                 there_P = kept_N[i_P] == first[0]
                 i_P, j_P = i_P[there_P], j_P[there_P]
             learned = learn(x, y_MD, i_P, j_P, pace, self.csls_k, of, tell)
-            return learned, learned.w, {"rounds": len(learned.objective), "similarity": learned.objective[-1]}
+            return (
+                learned,
+                learned.w,
+                {"rounds": len(learned.objective), "ended": learned.ended, "similarity": learned.objective[-1]},
+            )
 
         never = first[0].tolist() if self.start is Start.dictionary else []
         learned, kept_N, facts, converged = word_search.search(

@@ -36,7 +36,7 @@ def search(
     """(what was found, rows of the source that took part, facts, converged) of the best of `restarts` attempts.
 
     attempt(seed, rows): a search that looks at these source rows only. The best is the one under which the held-out words lie nearest to their neighbours; it has
-    converged if another attempt translates enough of them alike (`xlt.alignment.convergence`). never: rows that are not held out, since the search begins with them.
+    converged if it ended by its own rule and another attempt translates enough of them alike (`xlt.alignment.convergence`). never: rows that are not held out, since the search begins with them.
     DataError if there are too few words to hold any out.
     """
     kept_N, held_H = (rows.to(x_ND.device) for rows in hold_out(len(x_ND), cutoff, never, seed))
@@ -52,7 +52,7 @@ def search(
         tell(f"attempt {number + 1} of {restarts}: mean cosine of held-out words {criterion:.4f}")
     best = max(every, key=lambda each: each[0])
     agreed = agreement(best[2], [each[2] for each in every if each is not best])
-    converged = agreed >= AGREEMENT
+    converged = agreed >= AGREEMENT and best[3].get("ended", True)
     tell(f"two attempts translate {agreed:.1%} of {len(held_H):,} held-out words alike")
     facts = {
         "held_out": len(held_H),
