@@ -49,19 +49,30 @@ class Best:
     def add(self, rows: slice, first: int, scores_KM: torch.Tensor) -> None:
         """scores_KM: of `rows` with the columns from `first` on."""
         values_NK, indices_NK = self.values_NK[rows], self.indices_NK[rows]
-        better_P = (scores_KM.amax(1) > values_NK[:, -1]).nonzero()[:, 0]
-        if not len(better_P):
-            return
-        every = len(better_P) == len(scores_KM)  # a copy is spared
-        values, indices = largest(
-            scores_KM if every else scores_KM[better_P], min(values_NK.shape[1], scores_KM.shape[1])
-        )
-        values = torch.cat([values_NK if every else values_NK[better_P], values], 1)
-        indices = torch.cat([indices_NK if every else indices_NK[better_P], indices + first], 1)
-        values, order = values.sort(dim=1, descending=True, stable=True)
         k = values_NK.shape[1]
-        values_NK[better_P], order = values[:, :k], order[:, :k]
-        indices_NK[better_P] = indices.gather(1, order)
+        if first == 0:
+            values, indices = largest(scores_KM, min(k, scores_KM.shape[1]))
+        else:
+            values, indices = above(scores_KM, values_NK[:, -1])
+        if not values.shape[1]:
+            return
+        values, order = torch.cat([values_NK, values], 1).sort(dim=1, descending=True, stable=True)
+        values_NK[:] = values[:, :k]
+        indices_NK[:] = torch.cat([indices_NK, indices + first], 1).gather(1, order[:, :k])
+
+
+def above(scores_KM: torch.Tensor, least_K: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(values_KC, columns_KC): the scores of each row above its least, in the order of the columns, filled up with -inf. Few are, once something good was
+    found, and to find them so is three times as fast as topk."""
+    row_P, column_P = (scores_KM > least_K[:, None]).nonzero(as_tuple=True)
+    count_K = torch.bincount(row_P, minlength=len(scores_KM))
+    place_P = torch.arange(len(row_P), device=row_P.device) - (count_K.cumsum(0) - count_K)[row_P]
+    most = int(count_K.max()) if len(row_P) else 0
+    values_KC = scores_KM.new_full((len(scores_KM), most), -torch.inf)
+    columns_KC = torch.zeros(len(scores_KM), most, dtype=torch.long, device=row_P.device)
+    values_KC[row_P, place_P] = scores_KM[row_P, column_P]
+    columns_KC[row_P, place_P] = column_P
+    return values_KC, columns_KC
 
 
 def best(
@@ -91,8 +102,8 @@ def largest(scores_KM: torch.Tensor, top: int) -> tuple[torch.Tensor, torch.Tens
 def mean_similarity(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> torch.Tensor:
     """r_N: mean similarity of each row of x to its k nearest rows of y (to all of them if y has fewer)."""
     values_NK = x_ND.new_full((len(x_ND), min(k, len(y_MD))), -torch.inf)
-    for rows, _, tile_KM in tiles(x_ND, y_MD):
-        _raise(values_NK[rows], tile_KM)
+    for rows, columns, tile_KM in tiles(x_ND, y_MD):
+        _raise(values_NK[rows], tile_KM, columns.start == 0)
     return values_NK.mean(1)
 
 
@@ -103,19 +114,20 @@ def mean_similarities(
     values_NK = x_ND.new_full((len(x_ND), min(k, len(y_MD))), -torch.inf)
     values_MK = y_MD.new_full((len(y_MD), min(k, len(x_ND))), -torch.inf)
     for rows, columns, tile_KM in tiles(x_ND, y_MD):
-        _raise(values_NK[rows], tile_KM)
-        _raise(values_MK[columns], tile_KM.T.contiguous())
+        _raise(values_NK[rows], tile_KM, columns.start == 0)
+        _raise(values_MK[columns], tile_KM.T.contiguous(), rows.start == 0)
     return (values_NK.mean(1), values_MK.mean(1)), (values_NK.amax(1), values_MK.amax(1))
 
 
-def _raise(values_RK: torch.Tensor, scores_RM: torch.Tensor) -> None:
-    """In place, the K largest of what each row had and its new scores; in no order."""
-    better_P = (scores_RM.amax(1) > values_RK.amin(1)).nonzero()[:, 0]
-    if len(better_P) < len(scores_RM):  # else a copy is spared
-        scores_RM = scores_RM[better_P]
+def _raise(values_RK: torch.Tensor, scores_RM: torch.Tensor, first: bool) -> None:
+    """In place, the K largest of what each row had (nothing, at `first`) and its new scores; in no order."""
     k = values_RK.shape[1]
-    new = scores_RM.topk(min(k, scores_RM.shape[1]), dim=1, sorted=False).values
-    values_RK[better_P] = torch.cat([values_RK[better_P], new], 1).topk(k, dim=1, sorted=False).values
+    if first:
+        new = scores_RM.topk(min(k, scores_RM.shape[1]), dim=1, sorted=False).values
+    else:
+        new = above(scores_RM, values_RK.amin(1))[0]
+    if new.shape[1]:
+        values_RK[:] = torch.cat([values_RK, new], 1).topk(k, dim=1, sorted=False).values
 
 
 def log_sums(y_MD: torch.Tensor, x_ND: torch.Tensor, beta: float) -> torch.Tensor:
@@ -172,8 +184,11 @@ def mutual_nearest(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> tuple[torc
 def csls_neighbours(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(forward_N, backward_M, cosine_N): the CSLS neighbour of each row of x and of each row of y, and the cosine of x with its own."""
     (r_N, r_M), _ = mean_similarities(x_ND, y_MD, k)
-    forward_N = best(x_ND, y_MD, 1, 2.0, r_M)[1][:, 0]
-    backward_M = best(y_MD, x_ND, 1, 2.0, r_N)[1][:, 0]
+    forward, backward = Best(len(x_ND), 1, x_ND), Best(len(y_MD), 1, y_MD)
+    for rows, columns, tile_KM in tiles(x_ND, y_MD):
+        backward.add(columns, rows.start, tile_KM.T.contiguous().mul_(2).sub_(r_N[rows]))
+        forward.add(rows, columns.start, tile_KM.mul_(2).sub_(r_M[columns]))
+    forward_N, backward_M = forward.indices_NK[:, 0], backward.indices_NK[:, 0]
     return forward_N, backward_M, (x_ND * y_MD[forward_N]).sum(1)
 
 

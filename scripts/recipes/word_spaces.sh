@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Word vectors of six languages from small corpora, mapped into the space of English: from 4,500 words, from words spelled alike, from 25 words, from none; then two tests.
+# XLT_DATA: the folder with the data sets' folders. RUNS: folder of the runs. A stage that is finished is not run again. XLT: the command, if it is not on the PATH.
+# The searches that do not converge (on corpora as small as these, most) exit with 3, say so, and are part of the result.
+set -euo pipefail
+: "${XLT_DATA:?the folder that holds mono, ntrex, tico19, bible_nt, bli and swadesh}"
+RUNS=${RUNS:-runs} XLT=${XLT:-xlt} LANGUAGES=${LANGUAGES:-en,de,es,fi,fr,ru}
+
+$XLT pretrain objective=skipgram dataset=word_texts dataset.root="$XLT_DATA" "languages.train=[$LANGUAGES]" run.root="$RUNS" run.name=word_spaces \
+  objective.subwords=false objective.learning_rate=0.025 objective.width=100 objective.epochs=30 objective.min_count=3 objective.subsample=1.0e-3
+
+map() {  # map NAME [OVERRIDES ...]: on the test words of bli, and on the Swadesh lists
+  local name=$1; shift
+  for test in bli bli_swadesh; do
+    local root=$XLT_DATA; [ $test = bli ] && root=$XLT_DATA/bli
+    echo "== $name, $test"
+    $XLT align dataset=$test dataset.root="$root" "languages.train=[$LANGUAGES]" objective.hub=en run.root="$RUNS" run.name="word_spaces/$name/$test" \
+      "objective.vectors='$RUNS/word_spaces/pretrain/vectors/{lang}.vec'" "$@" || [ $? = 3 ]
+  done
+}
+
+SEARCH="objective=self_learning objective.whiten=false objective.reweight_source=0.0 objective.reweight_target=0.0 objective.dewhiten_source=null
+  objective.dewhiten_target=null objective.cutoff=4000 objective.stale=10"
+map procrustes objective=procrustes 'objective.normalisation=[unit,center,unit]'
+map rcsls objective=rcsls
+# shellcheck disable=SC2086
+map identical $SEARCH objective.start=identical
+# shellcheck disable=SC2086
+map seeds25 $SEARCH objective.start=dictionary objective.seeds=25
+# shellcheck disable=SC2086
+map unsupervised $SEARCH objective.start=similarity
