@@ -186,8 +186,8 @@ def csls_neighbours(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> tuple[tor
     (r_N, r_M), _ = mean_similarities(x_ND, y_MD, k)
     forward, backward = Best(len(x_ND), 1, x_ND), Best(len(y_MD), 1, y_MD)
     for rows, columns, tile_KM in tiles(x_ND, y_MD):
-        backward.add(columns, rows.start, tile_KM.T.contiguous().mul_(2).sub_(r_N[rows]))
-        forward.add(rows, columns.start, tile_KM.mul_(2).sub_(r_M[columns]))
+        backward.add(columns, rows.start, (tile_KM - r_N[rows, None] / 2).T.contiguous())
+        forward.add(rows, columns.start, tile_KM.sub_(r_M[columns] / 2))
     forward_N, backward_M = forward.indices_NK[:, 0], backward.indices_NK[:, 0]
     return forward_N, backward_M, (x_ND * y_MD[forward_N]).sum(1)
 
