@@ -6,8 +6,7 @@ set -euo pipefail
 : "${XLT_DATA:?the folder that holds mono, ntrex, tico19, bible_nt, bli and swadesh}"
 RUNS=${RUNS:-runs} XLT=${XLT:-xlt} LANGUAGES=${LANGUAGES:-en,de,es,fi,fr,ru}
 
-$XLT pretrain objective=skipgram dataset=word_texts dataset.root="$XLT_DATA" "languages.train=[$LANGUAGES]" run.root="$RUNS" run.name=word_spaces \
-  objective.subwords=false objective.learning_rate=0.025 objective.width=100 objective.epochs=30 objective.min_count=3 objective.subsample=1.0e-3
+$XLT pretrain objective=ppmi dataset=word_texts dataset.root="$XLT_DATA" "languages.train=[$LANGUAGES]" run.root="$RUNS" run.name=word_spaces
 
 map() {  # map NAME [OVERRIDES ...]: on the test words of bli, and on the Swadesh lists
   local name=$1; shift

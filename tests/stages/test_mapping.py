@@ -200,6 +200,17 @@ def test_vectors_of_each_language_are_learned_and_can_be_mapped(shell, tmp_path,
     assert (tmp_path / "runs/again/pretrain/vectors/de.vec").read_bytes() == (place / "vectors/de.vec").read_bytes()
 
 
+def test_vectors_from_counts_need_no_extra(shell, tmp_path, monkeypatch):
+    command = [
+        a for a in text(tmp_path / "text") if "skipgram" not in a and "min_count" not in a and "buckets" not in a
+    ]
+    answer = shell(*command, "objective=ppmi")
+    assert (answer.code, answer.err) == (0, [])
+    place = tmp_path / "runs/main/pretrain"
+    assert set(read_vec(place / "vectors/de.vec", None).words) == set(corpus.words("de"))
+    assert metrics(place)["results"]["text_files"]["coverage"] == {"de": 1.0, "en": 1.0}
+
+
 def test_one_space_for_all_languages(shell, tmp_path):
     pytest.importorskip("gensim", reason="gensim is an extra: pip install 'xlt[static-embeddings]'")
     assert shell(*text(tmp_path / "text"), "objective.joint=true").code == 0

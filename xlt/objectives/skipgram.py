@@ -60,6 +60,10 @@ class SkipGram:
         if problems:
             raise ConfigError(problems)
 
+    def require(self) -> None:
+        """ConfigError with the remedy if gensim is not installed."""
+        require_gensim()
+
     def learn(
         self, sentences: Callable[[], Iterable[list[str]]], seed: int, tell: Callable[[str], None]
     ) -> tuple[StaticVectors, dict[str, float]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from xlt.errors import ConfigError
 from xlt.models.shapes import Pretrained, inner, load_config, locate
-from xlt.objectives.skipgram import require_gensim
 from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
@@ -32,7 +31,7 @@ def run(cfg) -> None:
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
         return
     if learns_words(cfg.objective):
-        require_gensim()
+        cfg.objective.require()
         return
     start = cfg.model.init_from
     if start is None and (cfg.stage == "zero-shot-eval" or isinstance(inner(cfg.model), Pretrained)):

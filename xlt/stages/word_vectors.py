@@ -21,6 +21,7 @@ from xlt.training.progress import Screen
 def run(cfg) -> float:
     """Learn the vectors of cfg.languages.train (null: all languages of the data set); the mean share of their running words that has a vector."""
     objective, screen, started = cfg.objective, Screen(), time.monotonic()
+    objective.require()
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     codes = choose_languages(cfg.languages.train, cfg.dataset, "text", "train", "languages.train")
     directory.record({"data": {code: cfg.dataset.fingerprint("text", code, "train") for code in codes}})
