@@ -47,7 +47,7 @@ def model_of(vocabulary: int):
 
     torch.manual_seed(1)
     objective = build_node(shipped("objective", "sequence_classification"), "objective")
-    backbone = XLMRobertaModel(config_of(vocabulary, 0.0), add_pooling_layer=False)
+    backbone = XLMRobertaModel(config_of(vocabulary, 0.0, 0.0), add_pooling_layer=False)
     model = TransferModel(backbone, objective.modules(WIDTH, LABELS), {}).eval()
     with torch.no_grad():
         for parameter in model.parameters():

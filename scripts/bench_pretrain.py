@@ -23,6 +23,7 @@ import resource
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -31,6 +32,7 @@ import yaml
 
 LAYERS, WIDTH, HEADS, FEED_FORWARD, LONGEST = 4, 256, 4, 1024, 128
 ROWS, BATCH, MASKED = 20_000, 32, 0.15
+LOG_LENGTH, DROPOUT, ATTENTION_DROPOUT = 2.95, 0.1, 0.1
 TEXT = ["dataset=text_files", "dataset.root=text"]
 KINDS = {  # what xlt pretrains, on which of the files
     "mlm": ["objective=masked_lm", *TEXT],
@@ -42,20 +44,20 @@ KINDS = {  # what xlt pretrains, on which of the files
 
 
 def rows_of(vocabulary: int) -> list[np.ndarray]:
-    """Token ids of sentences, without special tokens: log-normal lengths (mean near 25 with specials), Zipf ids."""
+    """Token ids of rows, without special tokens: log-normal lengths (mean near 25 with specials), Zipf ids."""
     random = np.random.default_rng(0)
-    lengths = np.clip(np.exp(random.normal(2.95, 0.72, ROWS)).astype(int), 1, LONGEST - 2)
+    lengths = np.clip(np.exp(random.normal(LOG_LENGTH, 0.72, ROWS)).astype(int), 1, LONGEST - 2)
     ids = np.minimum(random.zipf(1.2, int(lengths.sum())), 10**9) % (vocabulary - 5) + 5
     return np.split(ids, np.cumsum(lengths)[:-1])
 
 
-def config_of(vocabulary: int, dropout: float):
+def config_of(vocabulary: int, dropout: float, attention_dropout: float):
     """The model of both sides."""
     from transformers import XLMRobertaConfig
 
     return XLMRobertaConfig(
         vocab_size=vocabulary, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=FEED_FORWARD,
-        max_position_embeddings=LONGEST + 2, type_vocab_size=1, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+        max_position_embeddings=LONGEST + 2, type_vocab_size=1, hidden_dropout_prob=dropout, attention_probs_dropout_prob=attention_dropout,
         pad_token_id=1, bos_token_id=0, eos_token_id=2,
     )  # fmt: skip
 
@@ -113,14 +115,20 @@ def trainer(vocabulary: int, precision: str, sampling: str, seconds: float, devi
     )
 
     set_seed(1)
+    if device != "cpu":
+        multiprocessing.set_start_method("fork", force=True)  # the loader's workers take the collator below as it is
     tokenizer = tokenizer_of(vocabulary)
     data = [{"input_ids": [0, *row.tolist(), 2], "length": len(row) + 2} for row in rows_of(vocabulary)]
-    seen: list[np.ndarray] = []
+    seen: list[torch.Tensor] = []
 
     class Collator(DataCollatorForLanguageModeling):
         def __call__(self, features, return_tensors=None):
-            seen.append(np.array([len(f["input_ids"]) for f in features]))
             return super().__call__([{"input_ids": f["input_ids"]} for f in features], return_tensors)
+
+    class Watched(Trainer):
+        def compute_loss(self, model, inputs, *more, **others):
+            seen.append(inputs["attention_mask"].sum(1))
+            return super().compute_loss(model, inputs, *more, **others)
 
     clock: list[tuple[float, int]] = []
 
@@ -132,11 +140,11 @@ def trainer(vocabulary: int, precision: str, sampling: str, seconds: float, devi
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=batch, max_steps=10**6, learning_rate=5e-5, use_cpu=device == "cpu", bf16=precision == "bf16",
-            train_sampling_strategy=sampling, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+            train_sampling_strategy=sampling, dataloader_num_workers=0 if device == "cpu" else 8, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
         )  # fmt: skip
-        model = XLMRobertaForMaskedLM(config_of(vocabulary, 0.1))
-        Trainer(model, arguments, Collator(tokenizer, mlm_probability=MASKED), data, callbacks=[Watch()]).train()
-    measured = seen[2 : len(clock)]
+        model = XLMRobertaForMaskedLM(config_of(vocabulary, DROPOUT, ATTENTION_DROPOUT))
+        Watched(model, arguments, Collator(tokenizer, mlm_probability=MASKED), data, callbacks=[Watch()]).train()
+    measured = [lengths.cpu().numpy() for lengths in seen[2 : len(clock)]]
     elapsed = clock[-1][0] - clock[1][0]
     flops = sum(useful_flops(n, vocabulary) for n in measured)
     return report(measured, elapsed, flops, torch.get_num_threads())
@@ -171,12 +179,11 @@ def xlt_pretrain(
         code = cli.main(
             ["pretrain", *KINDS[kind], "tokenizer.path=tokenizer", "run.cache=cache",
              f"model.layers={LAYERS}", f"model.width={WIDTH}", f"model.attention_heads={HEADS}", f"model.feed_forward={FEED_FORWARD}",
-             f"model.max_positions={LONGEST}", f"train.max_length={LONGEST}", f"train.batch_tokens={batch_tokens}", "train.steps=100000", "train.learning_rate=5e-5",
+             f"model.max_positions={LONGEST}", f"model.dropout={DROPOUT}", f"model.attention_dropout={ATTENTION_DROPOUT}", f"train.max_length={LONGEST}", f"train.batch_tokens={batch_tokens}", "train.steps=100000", "train.learning_rate=5e-5",
              "train.eval_every=0", "train.save_every=0", "train.log_every=1000000", "train.warmup=0", f"hardware={'cpu' if device == 'cpu' else 'gpu'}",
              f"hardware.precision={precision}", f"hardware.fused={str(fused).lower()}"]
         )  # fmt: skip
     if code:
-        # not SystemExit: it would end the process without an answer, for which `alone` would wait for ever
         raise RuntimeError(f"xlt pretrain ({kind}) ended with {code}")
     measured = drawn[2 : len(clock) - 1]
     lengths = [np.concatenate([lengths_of(batch) for batch in window]) for window in measured]
@@ -221,11 +228,12 @@ def report(lengths: list[np.ndarray], seconds: float, flops: float, threads: int
     }
 
 
-def gemm_peak(device: str) -> dict:
-    """GFLOP/s of a 2048^3 fp32 product, best of 20."""
+def gemm_peak(device: str, precision: str = "fp32", size: int = 2048) -> dict:
+    """GFLOP/s of a product of square matrices, best of 20."""
     import torch
 
-    a, b = torch.randn(2048, 2048, device=device), torch.randn(2048, 2048, device=device)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
 
     def timed() -> float:
         start = time.perf_counter()
@@ -235,7 +243,7 @@ def gemm_peak(device: str) -> dict:
         return time.perf_counter() - start
 
     best = min(timed() for _ in range(20))
-    return {"gflops_per_second": round(2 * 2048**3 / best / 1e9, 1), "threads": torch.get_num_threads()}
+    return {"gflops_per_second": round(2 * size**3 / best / 1e9, 1), "threads": torch.get_num_threads()}
 
 
 def same_loss(vocabulary: int) -> dict:
@@ -250,7 +258,7 @@ def same_loss(vocabulary: int) -> dict:
     from xlt.vocabulary import Vocabulary
 
     torch.manual_seed(0)
-    backbone = XLMRobertaForMaskedLM(config_of(vocabulary, 0.0)).train()
+    backbone = XLMRobertaForMaskedLM(config_of(vocabulary, 0.0, 0.0)).train()
     objective = build_node(yaml.safe_load((paths.conf_dir() / "objective" / "masked_lm.yaml").read_text()), "objective")
     assert objective.mask_rate == MASKED
     picked = rows_of(vocabulary)[:BATCH]
@@ -288,8 +296,8 @@ def device_name(device: str) -> str:
 
 def alone(function, *arguments):
     """The result of a function in a process of its own, so that neither memory nor threads of another measurement count."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # may have workers of its own, as a Trainer's loader does
+        return pool.submit(function, *arguments).result()
 
 
 def main(argv: list[str]) -> None:

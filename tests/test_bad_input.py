@@ -119,6 +119,13 @@ def test_a_mistake_in_the_config_leaves_nothing_in_the_way(place, shell):
     assert shell(*COMMANDS["finetune"], "languages.source=[de]").code == 0
 
 
+def test_joint_where_a_recipe_names_its_source(place, shell):
+    answer = shell("check", "finetune", "experiment=suite/xcopa", "languages=joint")
+    assert (answer.code, len(answer.err)) == (2, 1), answer.err
+    assert answer.err[0].startswith("xlt: languages.source: ['it'] stands over languages=joint")
+    assert "languages.source=null" in answer.err[0]
+
+
 @pytest.mark.parametrize("stage", ["finetune", "zero-shot-eval"])
 def test_a_stage_before_its_predecessor(place, shell, stage):
     shutil.rmtree(place / "runs")

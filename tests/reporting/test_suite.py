@@ -9,8 +9,9 @@ import pytest
 from tests.reporting.runs import few_shot, matrix, scored
 from xlt.evaluation.transfer import transfer
 from xlt.reporting.scores import WIDTH
-from xlt.reporting.suite import Figures, suite_tables, tasks
+from xlt.reporting.suite import suite_tables
 from xlt.reporting.tables import find
+from xlt.reporting.tasks import Figures, tasks
 from xlt.stages.report import main
 
 

@@ -10,8 +10,8 @@ from xlt.errors import ConfigError, DataError
 from xlt.evaluation.bootstrap import intervals, resample
 from xlt.evaluation.statistics import Statistics
 from xlt.evaluation.transfer import transfer
-from xlt.reporting.suite import Figures, tasks
 from xlt.reporting.tables import find
+from xlt.reporting.tasks import Figures, tasks
 from xlt.stages.comparing import with_intervals
 from xlt.stages.report import main
 

@@ -53,6 +53,10 @@ def run(
                 _name_job(cfg, HydraConfig.get(), swept)
             if cfg.stage != stage:
                 raise ConfigError(f"stage: {cfg.stage} is not what was called; run xlt {cfg.stage} instead")
+            if "languages=joint" in HydraConfig.get().overrides.task and cfg.languages.source is not None:
+                raise ConfigError(
+                    f"languages.source: {list(cfg.languages.source)} stands over languages=joint, which learns from every language; add languages.source=null where an experiment names its source, or leave out languages=joint"
+                )
             return function(build_stage(cfg))
         except Finished as finished:
             print(finished)

@@ -12,8 +12,8 @@ from xlt.errors import DataError
 from xlt.evaluation.bootstrap import interval, resample
 from xlt.evaluation.comparison import Difference, compare, paired
 from xlt.evaluation.statistics import Statistics
-from xlt.reporting.suite import Task
 from xlt.reporting.tables import NOTES, choose_metric, find, name_of, scale_of
+from xlt.reporting.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from xlt.reporting.figures import heat_map
 from xlt.reporting.matrix import Matrix
 from xlt.reporting.protocols import comparisons, matrices, told_apart
 from xlt.reporting.scores import WIDTH
-from xlt.reporting.suite import Task, as_data, csv_suite, suite_tables, tasks
+from xlt.reporting.suite import as_data, csv_suite, suite_tables
 from xlt.reporting.tables import (
     Line,
     Table,
@@ -31,6 +31,7 @@ from xlt.reporting.tables import (
     stamps,
     to_markdown,
 )
+from xlt.reporting.tasks import Task, tasks
 from xlt.stages.comparing import Comparison, compare_runs, table_of, with_intervals
 from xlt.training.progress import Screen
 
