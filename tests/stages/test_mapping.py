@@ -91,6 +91,22 @@ def test_a_hub_has_all_languages_in_its_space_and_scores_the_others_through_it(s
     assert metrics(run)["n"]["dictionary_files"]["de-sw"] == 100
 
 
+def test_what_is_tested_is_not_learned_from(shell, tmp_path):
+    data = write_languages(tmp_path / "data")
+    with open(tmp_path / "data/dictionaries/en-de/train.tsv", "a") as file:
+        file.write(
+            "en100\tde100\nEN101\tde101\nen300\tde100\n"
+        )  # the last is another word, of which a translation is tested
+    answer = shell("align", "objective=procrustes", *data, "objective.hub=en")
+    assert (answer.code, answer.err) == (
+        0,
+        [],
+    ) and "de-en  2 pairs of the dictionary are not learned from" in answer.out
+    result = metrics(tmp_path / "runs/main/align")
+    assert result["pairs"]["de-en"]["pairs_given"] == 101 and result["pairs"]["de-en"]["pairs_tested"] == 2
+    assert result["n"]["dictionary_files"]["de-sw"] == 99, "de100 was fitted to en300"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -47,18 +47,23 @@ def run(cfg) -> float:
     device = torch.device(cfg.hardware.device.value)
     spaces: dict[str, StaticVectors] = {}
     figures: dict[str, dict[str, float]] = {}
-    counts, facts, mapped = {}, {}, {}
+    counts, facts, mapped, trained = {}, {}, {}, {}
     with screen.counting("aligning", len(jobs), 0):
         for done, job in enumerate(jobs, 1):
             for code in (job.source, job.target):
                 if code not in spaces:
                     spaces[code] = vectors_of(cfg, code, device)
-            train = dictionary(cfg, job, "train") if getattr(objective, "needs_dictionary", True) else []
+            train, dropped = to_learn_from(cfg, job)
+            trained[job.source] = {word for word, _ in train}
+            if dropped:
+                screen.say(
+                    f"{job.name}  {dropped} pairs of the dictionary are not learned from: their words are tested"
+                )
             solution = objective.solve(
                 spaces[job.source], spaces[job.target], train, cfg.seed, telling(screen, job, done - 1, len(jobs))
             )
             write(directory, objective, job, solution)
-            facts[job.name] = solution.facts
+            facts[job.name] = solution.facts | ({"pairs_tested": dropped} if dropped else {})
             if job.dictionary is not None:
                 gold = dictionary(cfg, replace(job, turned=False), test_split(cfg, job))
                 sides = solution.source, solution.target
@@ -74,7 +79,7 @@ def run(cfg) -> float:
                     if any(code in (j.source, j.target) for j in jobs[done:])
                 }
     if objective.hub is not None:
-        through_hub(cfg, jobs, mapped, figures, counts)
+        through_hub(cfg, jobs, mapped, trained, figures, counts)
         files.write_folder(directory.path / "space", lambda folder: write_space(folder, mapped))
     return finish(cfg, directory, screen, jobs, figures, counts, facts, started)
 
@@ -161,6 +166,19 @@ def dictionary(cfg, job: Job, split: str) -> Pairs:
     return [(b, a) for a, b in pairs] if job.turned else pairs
 
 
+def to_learn_from(cfg, job: Job) -> tuple[Pairs, int]:
+    """(pairs of the training dictionary, how many more it has whose word is among those tested). All, where they are all there is to test on."""
+    if not getattr(cfg.objective, "needs_dictionary", True):
+        return [], 0
+    pairs = dictionary(cfg, job, "train")
+    if test_split(cfg, job) == "train":
+        return pairs, 0
+    own = 1 if job.turned else 0
+    tested = {pair[own].lower() for pair in dictionary(cfg, job, "test")}
+    kept = [pair for pair in pairs if pair[own].lower() not in tested]
+    return kept, len(pairs) - len(kept)
+
+
 def test_split(cfg, job: Job) -> str:
     """Of the dictionary on which a job is scored."""
     return "test" if "test" in cfg.dataset.splits("dictionary", job.dictionary) else "train"
@@ -207,16 +225,20 @@ def add(figures: dict, counts: dict, name: str, scores: dict[str, float], gold: 
     counts[name] = len({word for word, _ in gold})
 
 
-def through_hub(cfg, jobs: list[Job], mapped: dict[str, StaticVectors], figures: dict, counts: dict) -> None:
+def through_hub(
+    cfg, jobs: list[Job], mapped: dict[str, StaticVectors], trained: dict[str, set], figures: dict, counts: dict
+) -> None:
     """Scores of the pairs of two languages that are both not the hub, on dictionaries composed of their two: words with a translation in common.
 
-    A composed dictionary is noisier than either: the hub's word may mean one thing in one language and another in the other.
+    A composed dictionary is noisier than either: the hub's word may mean one thing in one language and another in the other. Words that the first language's
+    mapping was fitted to (as translations of other words of the hub) are left out: both they and their translations may have been drawn to the same word.
     """
     known = [job for job in jobs if job.dictionary is not None]
     hub_words = {job.source: _by_hub_word(dictionary(cfg, job, test_split(cfg, job))) for job in known}
     for a, b in [(a, b) for i, a in enumerate(hub_words) for b in [*hub_words][i + 1 :]]:
         shared = [word for word in hub_words[a] if word in hub_words[b]]
-        gold = sorted({(x, y) for word in shared for x in hub_words[a][word] for y in hub_words[b][word]})
+        gold = {(x, y) for word in shared for x in hub_words[a][word] for y in hub_words[b][word]}
+        gold = sorted(pair for pair in gold if pair[0] not in trained[a])
         if gold:
             add(figures, counts, f"{a}-{b}", cfg.objective.score(mapped[a], mapped[b], gold), gold)
 

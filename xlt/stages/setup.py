@@ -52,7 +52,9 @@ def accelerator_of(cfg):
             "hardware.device: cuda is asked for, but torch finds no GPU here; choose hardware=cpu, or install a CUDA build of torch"
         )
     if cfg.hardware.device.value == "cuda":
-        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each shape of a batch, which takes longer than the attention
+        torch.backends.cuda.enable_cudnn_sdp(
+            False
+        )  # it plans anew for each shape of a batch, which takes longer than the attention
     trackers = check_trackers(list(cfg.tracking.trackers))
     precision = {"fp32": "no", "bf16": "bf16"}[cfg.hardware.precision.value]
     accelerator = Accelerator(
