@@ -8,9 +8,9 @@ RUNS=${RUNS:-runs} XLT=${XLT:-xlt} LANGUAGES=${LANGUAGES:-en,de,es,fi,fr,ru}
 
 $XLT pretrain objective=ppmi dataset=word_texts dataset.root="$XLT_DATA" "languages.train=[$LANGUAGES]" run.root="$RUNS" run.name=word_spaces
 
-map() {  # map NAME [OVERRIDES ...]: on the test words of bli, and on the Swadesh lists
-  local name=$1; shift
-  for test in bli bli_swadesh; do
+map() {  # map NAME TESTS [OVERRIDES ...]: tests: bli (its test words), bli_swadesh (Swadesh lists)
+  local name=$1 tests=$2; shift 2
+  for test in $tests; do
     local root=$XLT_DATA; [ $test = bli ] && root=$XLT_DATA/bli
     echo "== $name, $test"
     $XLT align dataset=$test dataset.root="$root" "languages.train=[$LANGUAGES]" objective.hub=en run.root="$RUNS" run.name="word_spaces/$name/$test" \
@@ -19,12 +19,12 @@ map() {  # map NAME [OVERRIDES ...]: on the test words of bli, and on the Swades
 }
 
 SEARCH="objective=self_learning objective.whiten=false objective.reweight_source=0.0 objective.reweight_target=0.0 objective.dewhiten_source=null
-  objective.dewhiten_target=null objective.cutoff=4000 objective.stale=10"
-map procrustes objective=procrustes 'objective.normalisation=[unit,center,unit]'
-map rcsls objective=rcsls
+  objective.dewhiten_target=null objective.cutoff=2000 objective.stale=5"
+map procrustes "bli bli_swadesh" objective=procrustes 'objective.normalisation=[unit,center,unit]'
+map rcsls "bli bli_swadesh" objective=rcsls
 # shellcheck disable=SC2086
-map identical $SEARCH objective.start=identical
+map identical bli $SEARCH objective.start=identical
 # shellcheck disable=SC2086
-map seeds25 $SEARCH objective.start=dictionary objective.seeds=25
+map seeds25 bli $SEARCH objective.start=dictionary objective.seeds=25
 # shellcheck disable=SC2086
-map unsupervised $SEARCH objective.start=similarity
+map unsupervised bli $SEARCH objective.start=similarity
