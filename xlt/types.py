@@ -214,6 +214,11 @@ def solves(objective: Any) -> bool:
     return getattr(objective, "kind", None) == "solver"
 
 
+def learns_words(objective: Any) -> bool:
+    """Whether it learns static word vectors, which are no model."""
+    return getattr(objective, "kind", None) == "words"
+
+
 def only_scores(objective: Any) -> bool:
     """Whether it scores models and has nothing to teach them."""
     return getattr(objective, "kind", None) == "scorer"

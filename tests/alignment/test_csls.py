@@ -1,5 +1,7 @@
 """Retrieval in blocks against the formulas, written out with loops."""
 
+import math
+
 import pytest
 import torch
 
@@ -18,6 +20,9 @@ def by_definition(x, y, score, k):
     cosine = [[float(a @ b) for b in y] for a in x]
     r_x = [sum(sorted(row)[-k:]) / min(k, len(row)) for row in cosine]
     r_y = [sum(sorted(column)[-k:]) / min(k, len(column)) for column in zip(*cosine, strict=True)]
+    z_y = [math.log(sum(math.exp(30.0 * c) for c in column)) for column in zip(*cosine, strict=True)]
+    if score == "inverted_softmax":  # log of exp(b c) / sum over the sources
+        return torch.tensor([[30.0 * c - z_y[j] for j, c in enumerate(row)] for row in cosine], dtype=torch.float64)
     formula = {
         "cosine": lambda c, a, b: c,
         "csls": lambda c, a, b: 2 * c - a - b,
@@ -32,6 +37,7 @@ def by_definition(x, y, score, k):
 @pytest.mark.parametrize("score", csls.SCORES)
 def test_nearest_is_the_formula_for_any_size_of_block(monkeypatch, block, score):
     monkeypatch.setattr(csls, "BLOCK", block)
+    monkeypatch.setattr(csls, "TILE", block)
     x, y = spaces()
     values, indices = csls.nearest(x, y, 6, score, k=10)
     expected = by_definition(x, y, score, 10).sort(dim=1, descending=True)
@@ -81,6 +87,7 @@ def test_of_equal_scores_the_lower_index_comes_first(top):
 @pytest.mark.parametrize("block", [1, 100, 2**23])
 def test_mutual_neighbours(monkeypatch, block):
     monkeypatch.setattr(csls, "BLOCK", block)
+    monkeypatch.setattr(csls, "TILE", block)
     x, y = spaces()
     scores, cosine = by_definition(x, y, "csls", 5), x @ y.T
     forward, backward = scores.argmax(1), scores.argmax(0)
@@ -95,3 +102,30 @@ def test_zero_rows_stay_zero_and_unknown_scores_are_refused():
     assert csls.unit(torch.tensor([[0.0, 0.0], [3.0, 4.0]])).tolist() == [[0, 0], pytest.approx([0.6, 0.8])]
     with pytest.raises(ValueError, match="'dot' is not one of cosine, csls, ratio"):
         csls.nearest(*spaces(), 1, "dot")
+
+
+def test_inverted_softmax_is_stable_for_a_large_beta():
+    x, y = spaces(dtype=torch.float32)
+    sums = csls.log_sums(y, x, 5000.0)
+    torch.testing.assert_close(sums.double(), (5000.0 * (y.double() @ x.double().T)).logsumexp(1), rtol=1e-4, atol=1e-2)
+
+
+def test_of_equal_scores_the_lower_index_comes_first_across_tiles(monkeypatch):
+    monkeypatch.setattr(csls, "TILE", 4)
+    y = torch.tensor(
+        [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+    )
+    assert csls.nearest(torch.tensor([[1.0, 0.0]] * 3), y, 4)[1].tolist() == [[1, 3, 4, 5]] * 3
+
+
+def test_both_means_of_one_set_of_products():
+    x, y = spaces()
+    (r_n, r_m), (max_n, max_m) = csls.mean_similarities(x, y, 7)
+    similarity = x @ y.T
+    for found, expected in (
+        (r_n, similarity.topk(7, 1).values.mean(1)),
+        (r_m, similarity.topk(7, 0).values.mean(0)),
+        (max_n, similarity.amax(1)),
+        (max_m, similarity.amax(0)),
+    ):
+        torch.testing.assert_close(found, expected)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.alignment.vectors import StaticVectors, learn_vectors, read_vec, write_vec
+from xlt.alignment.cooccurrences import learn_vectors
+from xlt.alignment.vectors import StaticVectors, read_vec, write_vec
 from xlt.errors import DataError
 
 

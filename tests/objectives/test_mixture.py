@@ -10,7 +10,6 @@ from xlt.models.pooling import Pool
 from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
 from xlt.objectives.mixture import Mixture, Part, Updates
-from xlt.objectives.procrustes import Procrustes
 from xlt.objectives.sequence_classification import SequenceClassification
 
 MLM = shipped("masked_lm")
@@ -75,7 +74,7 @@ class CausalLike:
         """An objective, as far as a part can see."""
 
 
-SOLVER = Procrustes(vectors=None, max_vocab=9, normalisation=[], refinements=1, max_rank=9, csls_k=2, width=4, window=2)
+SOLVER = shipped("procrustes")
 
 
 @pytest.mark.parametrize(

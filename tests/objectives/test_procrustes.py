@@ -7,17 +7,26 @@ import re
 import pytest
 import torch
 
-from xlt.alignment.vectors import StaticVectors, learn_vectors
+from xlt.alignment.cooccurrences import learn_vectors
+from xlt.alignment.vectors import StaticVectors
 from xlt.errors import ConfigError, DataError
 from xlt.objectives.procrustes import Procrustes
 
 FIELDS = {
     "vectors": None,
     "max_vocab": 5000,
+    "hub": None,
     "normalisation": [],
+    "whiten": False,
+    "reweight_source": 0.0,
+    "reweight_target": 0.0,
+    "dewhiten_source": None,
+    "dewhiten_target": None,
     "refinements": 0,
     "max_rank": 5000,
+    "retrieval": ["nn", "csls"],
     "csls_k": 10,
+    "softmax_beta": 30.0,
     "width": 300,
     "window": 10,
 }
@@ -25,6 +34,13 @@ FIELDS = {
 
 def solver(**changes):
     return Procrustes(**FIELDS | changes)
+
+
+def solve(objective, source, target, pairs):
+    """(mapping, mapped source, target, facts)."""
+    found = objective.solve(source, target, pairs, 1, print)
+    assert found.converged is None and torch.equal(found.maps.target, torch.eye(len(found.maps.target)))
+    return found.maps.source, found.source, found.target, found.facts
 
 
 def languages_of_one_space(n=400, d=16):
@@ -43,8 +59,8 @@ def languages_of_one_space(n=400, d=16):
 def test_finds_the_rest_of_a_dictionary_from_a_part(refinements):
     source, target, w, dictionary = languages_of_one_space()
     objective = solver(refinements=refinements)
-    mapping, mapped, kept, facts = objective.solve(
-        source, target, [*dictionary[:50], ("s1", "unknown"), ("unknown", "t1")]
+    mapping, mapped, kept, facts = solve(
+        objective, source, target, [*dictionary[:50], ("s1", "unknown"), ("unknown", "t1")]
     )
     torch.testing.assert_close(mapping, w, atol=1e-5, rtol=0)
     torch.testing.assert_close(mapped.vectors, source.vectors @ mapping.T)
@@ -57,7 +73,7 @@ def test_finds_the_rest_of_a_dictionary_from_a_part(refinements):
 
 def test_both_sides_are_normalised():
     source, target, _, dictionary = languages_of_one_space()
-    _, mapped, kept, _ = solver(normalisation=["unit", "center", "unit"]).solve(source, target, dictionary)
+    _, mapped, kept, _ = solve(solver(normalisation=["unit", "center", "unit"]), source, target, dictionary)
     for table in (mapped, kept):
         torch.testing.assert_close(table.vectors.norm(dim=1), torch.ones(400))
 
@@ -70,22 +86,31 @@ def test_what_cannot_be_solved_is_refused():
             "none of the 1 pairs of the dictionary has both words among the vectors (400 and 400 words); check"
         ),
     ):
-        solver().solve(source, target, [("dog", "hund")])
+        solve(solver(), source, target, [("dog", "hund")])
     with pytest.raises(
         DataError,
         match="the source vectors have 16 numbers a word and the target vectors 8; an orthogonal map needs equal widths",
     ):
-        solver().solve(source, StaticVectors(target.words, target.vectors[:, :8]), [("s1", "t1")])
+        solve(solver(), source, StaticVectors(target.words, target.vectors[:, :8]), [("s1", "t1")])
 
 
 def test_all_mistakes_of_a_config_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
-        solver(vectors="wiki.en.vec", normalisation=["unit", "centre"], refinements=-1, csls_k=0)
+        solver(
+            vectors="wiki.en.vec",
+            normalisation=["unit", "centre"],
+            refinements=-1,
+            csls_k=0,
+            retrieval=["cls"],
+            dewhiten_source="target",
+        )
     assert [problem.split(";")[0] for problem in caught.value.problems] == [
         "objective.normalisation: 'centre' is not one of unit, center",
+        "objective.retrieval: there is no cls",
         "objective.csls_k: 0 is not above 0",
-        "objective.refinements: -1 is below 0",
         "objective.vectors: 'wiki.en.vec' has no {lang}, so both languages would read one file",
+        "objective.dewhiten_source: nothing was whitened",
+        "objective.refinements: -1 is below 0",
     ]
 
 
@@ -104,7 +129,7 @@ def test_on_real_words_csls_beats_neighbours_and_refinement_beats_both(shared_da
         [tuple(line.split("\t")) for line in lines(shared_data / "bli" / "en-de" / f"{split}.tsv.gz")]
         for split in ("train", "test")
     )
-    plain, refined = (solver(refinements=rounds).solve(source, target, train) for rounds in (0, 5))
+    plain, refined = (solve(solver(refinements=rounds), source, target, train) for rounds in (0, 5))
     before, after = (solver().score(mapped, kept, test) for _, mapped, kept, _ in (plain, refined))
     assert before["nn_precision_at_1"] > 0.12
     assert before["csls_precision_at_1"] > before["nn_precision_at_1"]

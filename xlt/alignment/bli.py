@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from xlt.alignment.csls import nearest, unit
@@ -9,16 +11,26 @@ from xlt.alignment.vectors import StaticVectors
 from xlt.errors import DataError
 
 RANKS = (1, 5, 10)
+RETRIEVALS = {
+    "nn": "cosine",
+    "csls": "csls",
+    "inverted_softmax": "inverted_softmax",
+}  # name -> score of xlt.alignment.csls
 
 
 def word_translation(
-    source: StaticVectors, target: StaticVectors, gold: list[tuple[str, str]], csls_k: int
+    source: StaticVectors,
+    target: StaticVectors,
+    gold: list[tuple[str, str]],
+    csls_k: int,
+    retrieval: Iterable[str] = ("nn", "csls"),
+    softmax_beta: float = 30.0,
 ) -> dict[str, float]:
-    """precision_at_k by nearest neighbour (nn_) and CSLS (csls_) of mapped `source` against `target` (Conneau et al. 2018, section 3.1).
+    """precision_at_k by each retrieval (nn_, csls_, inverted_softmax_) of mapped `source` against `target` (Conneau et al. 2018, section 3.1).
 
     All translations of a source word are one query, right if any of them is among the top k. A query without its word, or without all of its
     translations, in the vocabularies cannot be asked: it is left out of the precision and lowers `coverage`, the share of queries asked.
-    DataError if none can be. CSLS takes its neighbourhoods from all words of both sides, so its cost grows with their product.
+    DataError if none can be. CSLS and inverted softmax look at all words of both sides, so their cost grows with their product.
     """
     queries: dict[str, set[int]] = {}
     for word, translation in gold:
@@ -33,9 +45,9 @@ def word_translation(
     x_ND, y_MD = unit(source.vectors), unit(target.vectors)
     queries_QD = x_ND[torch.tensor([row for row, _ in asked], device=x_ND.device)]
     scores = {"coverage": len(asked) / len(queries)}
-    for name, score in (("nn", "cosine"), ("csls", "csls")):
-        found_QT = nearest(queries_QD, y_MD, max(RANKS), score, csls_k, hubs_ND=x_ND)[1].tolist()
+    for name in retrieval:
+        found = nearest(queries_QD, y_MD, max(RANKS), RETRIEVALS[name], csls_k, x_ND, softmax_beta)[1].tolist()
         for rank in RANKS:
-            hits = sum(not right.isdisjoint(found[:rank]) for found, (_, right) in zip(found_QT, asked, strict=True))
+            hits = sum(not right.isdisjoint(near[:rank]) for near, (_, right) in zip(found, asked, strict=True))
             scores[f"{name}_precision_at_{rank}"] = hits / len(asked)
     return scores

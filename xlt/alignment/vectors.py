@@ -1,23 +1,29 @@
-"""Static word vectors: reading and writing `.vec` text files, and making some from plain sentences where a user has none.
+"""Static word vectors: reading and writing `.vec` text files.
 
-No binary formats (fastText's .bin, word2vec's .bin): they hold more than vectors.
+No binary formats (fastText's .bin, word2vec's .bin): they hold more than vectors. Numbers are parsed and printed by Arrow, a block of lines at a time; a block
+that it does not take as it stands is read again line by line, which allows words with blanks and names the line that is wrong.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
-from array import array
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
+from pyarrow import csv
 
 from xlt.errors import DataError
+
+BLOCK = 2**23  # bytes read at once
+LINES = 10_000  # written at once
 
 
 @dataclass(frozen=True)
@@ -53,30 +59,87 @@ def read_vec(path: str | Path, max_vocab: int | None) -> StaticVectors:
 
 
 def _read(path: Path, file: IO[bytes], max_vocab: int | None) -> StaticVectors:
+    promised, width = _header(path, file)
+    vectors_VD = np.empty((min(promised, max_vocab or promised, _most_lines(path, width)), width), np.float32)
+    words: dict[str, None] = {}
+    read = 0
+    for found, rows_KD in _pieces(path, file, width):
+        before, kept = len(words), []
+        for i, word in enumerate(found[: promised - read]):
+            if word not in words and len(words) < len(vectors_VD):
+                words[word] = None
+                kept.append(i)
+        vectors_VD[before : len(words)] = rows_KD if len(kept) == len(rows_KD) else rows_KD[kept]
+        read += len(found)
+        if len(words) == max_vocab:
+            break
+        if read > promised:
+            raise DataError(
+                f"{path} line {promised + 2}: the header promises {promised} words and there are more; correct line 1"
+            )
+    else:
+        if read < promised:
+            raise DataError(
+                f"{path}: the header promises {promised} words and there are {read}; the file may be cut off: fetch it again, or correct line 1"
+            )
+    return StaticVectors(list(words), torch.from_numpy(vectors_VD[: len(words)]))
+
+
+def _header(path: Path, file: IO[bytes]) -> tuple[int, int]:
+    """(number of words, width)."""
     header = file.readline(200).split()
     if len(header) != 2 or not all(part.isdigit() and int(part) for part in header):
         shown = b" ".join(header)[:40].decode(errors="replace")
         raise DataError(
             f"{path} line 1: {shown!r} is not a header; a .vec file begins with its number of words and their width, for example `200000 300`"
         )
-    promised, width = map(int, header)
-    rows: dict[str, np.ndarray] = {}
-    number = 1
-    for number, line in enumerate(file, 2):
-        if number > promised + 1:
-            raise DataError(
-                f"{path} line {number}: the header promises {promised} words and there are more; correct line 1"
-            )
-        word, row = _parse(path, number, line, width)
-        rows.setdefault(word, row)
-        if len(rows) == max_vocab:
-            break
-    else:
-        if number - 1 < promised:
-            raise DataError(
-                f"{path}: the header promises {promised} words and there are {number - 1}; the file may be cut off: fetch it again, or correct line 1"
-            )
-    return StaticVectors(list(rows), torch.from_numpy(np.stack(list(rows.values()))))
+    return int(header[0]), int(header[1])
+
+
+def _most_lines(path: Path, width: int) -> int:
+    """How many lines a file of this size can hold, whatever its header says; deflate packs 1032 bytes in one at most."""
+    return path.stat().st_size * (1032 if path.suffix == ".gz" else 1) // (2 * width) + 1
+
+
+def _pieces(path: Path, file: IO[bytes], width: int) -> Iterator[tuple[list[str], np.ndarray]]:
+    """(words, rows_KD) of consecutive lines."""
+    number = 2
+    for block in _blocks(file):
+        if whole := _fast(block, width):
+            yield whole
+            number += len(whole[0])
+            continue
+        for line in block.removesuffix(b"\n").split(b"\n"):
+            word, row = _parse(path, number, line, width)
+            yield [word], row[None]
+            number += 1
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Whole lines, some BLOCK bytes of them at once."""
+    while block := file.read(BLOCK):
+        yield block if block.endswith(b"\n") else block + file.readline()
+
+
+def _fast(block: bytes, width: int) -> tuple[list[str], np.ndarray] | None:
+    """(words, rows_KD) of a block in which every line is a word and `width` numbers, with the blank that fastText puts at its end or without; else None."""
+    spare = block[: block.find(b"\n")].rstrip(b"\r").endswith(b" ")
+    names = [str(i) for i in range(width + 1 + spare)]
+    types = {"0": pa.string(), **dict.fromkeys(names[1 : width + 1], pa.float32())}
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(block),
+            csv.ReadOptions(column_names=names, block_size=len(block) + 1),
+            csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types=types, null_values=[], include_columns=names[: width + 1]),
+        )
+    except pa.ArrowInvalid:
+        return None
+    rows_KD = np.empty((table.num_rows, width), np.float32)
+    for i in range(width):
+        rows_KD[:, i] = table.column(i + 1).to_numpy()
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    return (table.column(0).to_pylist(), rows_KD) if len(rows_KD) == lines and np.isfinite(rows_KD).all() else None
 
 
 def _parse(path: Path, number: int, line: bytes, width: int) -> tuple[str, np.ndarray]:
@@ -116,86 +179,13 @@ def _not_a_number(numbers: list[bytes]) -> str:
 
 
 def write_vec(path: str | Path, table: StaticVectors) -> None:
-    """A .vec text file that `read_vec` reads back to the same float32 numbers: nine digits are enough for each of them."""
+    """A .vec text file that `read_vec` reads back to the same float32 numbers: each is printed with the fewest digits that tell it from its neighbours."""
     width = table.vectors.shape[1]
-    line = "%s" + " %.9g" * width + "\n"
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.write(f"{len(table.words)} {width}\n")
-        for start in range(0, len(table.words), 1000):  # as Python floats a whole table would take eight times its room
-            block = table.vectors[start : start + 1000].tolist()
-            file.writelines(
-                line % (word, *row) for word, row in zip(table.words[start : start + 1000], block, strict=True)
-            )
-
-
-SMOOTHING = 0.75  # of the context distribution (Levy et al. 2015, section 3.2)
-SPECTRUM = 0.5  # power of the singular values (Levy et al. 2015, section 3.3)
-
-
-def learn_vectors(sentences: Iterable[list[str]], width: int, max_vocab: int, window: int) -> StaticVectors:
-    """Vectors of the max_vocab most frequent words: U S^1/2 of the truncated SVD of their positive PMI (Levy, Goldberg and Dagan 2015).
-
-    A pair of words at distance d counts (window + 1 - d) / window. The same sentences give the same vectors. With fewer than `width` words
-    the vectors are narrower. DataError if no two words stand together.
-    """
-    words, ids_T, sentence_T = _numbered(sentences, max_vocab)
-    ppmi_VV = _ppmi(_cooccurrences(ids_T, sentence_T, len(words), window), len(words))
-    if not ppmi_VV.values().numel():
-        raise DataError(
-            "there are no two words beside each other to learn vectors from; check that the data set has texts, and that they are split into words"
-        )
-    return StaticVectors(words, _left_vectors(ppmi_VV, min(width, len(words))))
-
-
-def _numbered(sentences: Iterable[list[str]], max_vocab: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """(words by frequency, rank of each token or -1, number of its sentence); words of equal frequency in order of their letters."""
-    seen: dict[str, int] = {}
-    tokens, lengths = array("i"), []
-    for sentence in sentences:
-        tokens.extend([seen.setdefault(word, len(seen)) for word in sentence])
-        lengths.append(len(sentence))
-    tokens_T, every = np.asarray(tokens, np.int64), list(seen)
-    counts = np.bincount(tokens_T, minlength=len(every))
-    order = sorted(range(len(every)), key=lambda i: (-counts[i], every[i]))[:max_vocab]
-    rank = np.full(len(every), -1)
-    rank[order] = np.arange(len(order))
-    return [every[i] for i in order], rank[tokens_T], np.repeat(np.arange(len(lengths)), lengths)
-
-
-def _cooccurrences(
-    ids_T: np.ndarray, sentence_T: np.ndarray, size: int, window: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(row, column, weight) of each pair of words that occurs, both ways round. Words out of the vocabulary keep their place."""
-    keys, weights = np.empty(0, np.int64), np.empty(0)
-    for distance in range(1, window + 1):
-        left, right = ids_T[:-distance], ids_T[distance:]
-        near = (sentence_T[:-distance] == sentence_T[distance:]) & (left >= 0) & (right >= 0)
-        found = np.concatenate([left[near] * size + right[near], right[near] * size + left[near]])
-        keys, place = np.unique(np.concatenate([keys, found]), return_inverse=True)
-        weights = np.bincount(
-            place, np.concatenate([weights, np.full(len(found), (window + 1 - distance) / window)]), len(keys)
-        )
-    return keys // size, keys % size, weights
-
-
-def _ppmi(counts: tuple[np.ndarray, np.ndarray, np.ndarray], size: int) -> torch.Tensor:
-    """Sparse max(0, log p(w, c) / (p(w) p(c)^smoothing)), rows w, columns c."""
-    row, column, weight = counts
-    word_V = np.bincount(row, weight, size)
-    context_V = word_V**SMOOTHING
-    pmi = np.log(weight * context_V.sum() / (word_V[row] * context_V[column]))
-    kept = pmi > 0
-    places = torch.from_numpy(np.stack([row[kept], column[kept]]))
-    return torch.sparse_coo_tensor(places, torch.from_numpy(pmi[kept]), (size, size), check_invariants=False).coalesce()
-
-
-def _left_vectors(matrix_VV: torch.Tensor, width: int) -> torch.Tensor:
-    """U S^1/2 of the leading singular vectors, by subspace iteration from a fixed start (Halko et al. 2011, algorithms 4.4 and 5.1)."""
-    size = len(matrix_VV)
-    start = torch.randn(size, min(size, width + 20), generator=torch.Generator().manual_seed(0), dtype=matrix_VV.dtype)
-    transposed_VV = matrix_VV.T.coalesce()
-    q_VK = torch.linalg.qr(start).Q
-    for _ in range(6):
-        q_VK = torch.linalg.qr(matrix_VV @ torch.linalg.qr(transposed_VV @ q_VK).Q).Q
-    u_KK, s_K, _ = torch.linalg.svd((transposed_VV @ q_VK).T, full_matrices=False)
-    return ((q_VK @ u_KK)[:, :width] * s_K[:width] ** SPECTRUM).float().contiguous()
+    with open(path, "wb") as file:
+        file.write(f"{len(table.words)} {width}\n".encode())
+        for start in range(0, len(table.words), LINES):
+            rows_KD = table.vectors[start : start + LINES].float().contiguous().numpy(force=True)
+            numbers = pa.array(rows_KD.ravel()).cast(pa.string())
+            rows = pc.binary_join(pa.FixedSizeListArray.from_arrays(numbers, width).cast(pa.list_(pa.string())), " ")
+            words = pa.array(table.words[start : start + LINES], pa.string())
+            file.write("\n".join([*pc.binary_join_element_wise(words, rows, " ").to_pylist(), ""]).encode())

@@ -220,11 +220,15 @@ def fits(
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    from xlt.types import links, only_scores, solves  # numpy comes with it, which --cfg job does not need
+    from xlt.types import learns_words, links, only_scores, solves  # numpy comes with it, which --cfg job does not need
 
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
+        )
+    if stage != "pretrain" and learns_words(objective):
+        problems.append(
+            f"objective: {type(objective).__name__} learns word vectors from text; use it with xlt pretrain, and map them with xlt align objective=procrustes"
         )
     if stage in VIEWS:
         problems += [

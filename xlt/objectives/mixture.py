@@ -15,7 +15,7 @@ import torch
 
 from xlt.errors import ConfigError
 from xlt.schedules import Piecewise, is_weight
-from xlt.types import Batch, Labels, closed, loss_function, solves
+from xlt.types import Batch, Labels, closed, learns_words, loss_function, solves
 
 
 class Updates(str, Enum):
@@ -59,7 +59,7 @@ class Part:
             if getattr(self, name) is not None and getattr(self, name) <= 0
         ]
         problems += self._who_is_drawn()
-        if solves(self.objective) or isinstance(self.objective, Mixture):
+        if solves(self.objective) or learns_words(self.objective) or isinstance(self.objective, Mixture):
             problems.append(
                 f"objective.objective: {type(self.objective).__name__} has no loss of its own that could be mixed; choose another one"
             )

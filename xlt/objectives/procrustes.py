@@ -1,4 +1,4 @@
-"""Mapping one language's static word vectors onto another's from a dictionary: solved, not trained (see `xlt.alignment.procrustes`)."""
+"""Mapping one language's static word vectors onto another's from a dictionary, in closed form (see `xlt.alignment.procrustes` and `xlt.alignment.pipeline`)."""
 
 from __future__ import annotations
 
@@ -7,79 +7,74 @@ from typing import ClassVar
 
 import torch
 
-from xlt.alignment.bli import RANKS, word_translation
-from xlt.alignment.procrustes import NORMALISATIONS, normalise, procrustes, refine
+from xlt.alignment.pipeline import ORTHOGONAL, Maps, Steps, linear_maps
+from xlt.alignment.procrustes import procrustes, refine
 from xlt.alignment.vectors import StaticVectors
-from xlt.errors import ConfigError, DataError
+from xlt.errors import ConfigError
+from xlt.objectives import word_mapping
+from xlt.objectives.word_mapping import Pairs, Solution, Tell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Procrustes:
-    """vectors: path of the .vec files with {lang}; null: vectors are learned from the text of the data set.
+    """vectors: path of the .vec files with {lang}; null: vectors are learned from the text of the data set (width, window).
 
-    normalisation: of both spaces, before mapping. refinements: rounds of self-made dictionaries. width, window: of learned vectors.
+    hub: language into whose space all others are mapped; null: each pair has its own. normalisation: of both spaces, before mapping. whiten to
+    dewhiten_target: `xlt.alignment.pipeline.Steps`. refinements: rounds of self-made dictionaries among the max_rank most frequent words.
+    retrieval: how translations are found; the first counts.
     """
 
     vectors: str | None
     max_vocab: int
+    hub: str | None
     normalisation: list[str]
+    whiten: bool
+    reweight_source: float
+    reweight_target: float
+    dewhiten_source: str | None
+    dewhiten_target: str | None
     refinements: int
     max_rank: int
+    retrieval: list[str]
     csls_k: int
+    softmax_beta: float
     width: int
     window: int
 
     kind: ClassVar[str] = "solver"
     view: ClassVar[str] = "dictionary"
-    metric: ClassVar[str] = "csls_precision_at_1"
+    metric = property(word_mapping.metric)
+    higher_is_better = property(word_mapping.higher_is_better)
+    score, induced = word_mapping.score, word_mapping.induced
 
     def __post_init__(self):
-        problems = [
-            f"objective.normalisation: {n!r} is not one of {', '.join(NORMALISATIONS)}"
-            for n in self.normalisation
-            if n not in NORMALISATIONS
-        ]
-        for name in ("max_vocab", "max_rank", "csls_k", "width", "window"):
-            if getattr(self, name) <= 0:
-                problems.append(f"objective.{name}: {getattr(self, name)} is not above 0")
+        problems = word_mapping.problems(self) + self.steps.problems()
         if self.refinements < 0:
             problems.append(
                 f"objective.refinements: {self.refinements} is below 0; 0 keeps the map of the given dictionary"
-            )
-        if self.vectors is not None and "{lang}" not in self.vectors:
-            problems.append(
-                f"objective.vectors: {self.vectors!r} has no {{lang}}, so both languages would read one file; write for example wiki.{{lang}}.vec"
             )
         if problems:
             raise ConfigError(problems)
 
     @property
-    def higher_is_better(self) -> dict[str, bool]:
-        """All scores are shares of right answers."""
-        return {f"{how}_precision_at_{rank}": True for how in ("nn", "csls") for rank in RANKS} | {"coverage": True}
+    def steps(self) -> Steps:
+        """The pipeline's."""
+        return Steps(
+            self.whiten, self.reweight_source, self.reweight_target, self.dewhiten_source, self.dewhiten_target
+        )
 
-    def solve(
-        self, source: StaticVectors, target: StaticVectors, pairs: list[tuple[str, str]]
-    ) -> tuple[torch.Tensor, StaticVectors, StaticVectors, dict]:
-        """(W_DD, mapped source, normalised target, facts). DataError if widths differ or no pair has both words among the vectors."""
-        widths = source.vectors.shape[1], target.vectors.shape[1]
-        if widths[0] != widths[1]:
-            raise DataError(
-                f"the source vectors have {widths[0]} numbers a word and the target vectors {widths[1]}; an orthogonal map needs equal widths"
-            )
-        x_ND, y_MD = normalise(source.vectors, self.normalisation), normalise(target.vectors, self.normalisation)
-        found = [(source.row(a), target.row(b)) for a, b in pairs]
-        found = [(i, j) for i, j in found if i is not None and j is not None]
-        if not found:
-            raise DataError(
-                f"none of the {len(pairs)} pairs of the dictionary has both words among the vectors ({len(source.words)} and {len(target.words)} words); check that languages, script and case agree"
-            )
-        i_P, j_P = torch.tensor(found, device=x_ND.device).T
+    def solve(self, source: StaticVectors, target: StaticVectors, pairs: Pairs, seed: int, tell: Tell) -> Solution:
+        """DataError if widths differ or no pair has both words among the vectors."""
+        x_ND, y_MD = word_mapping.normalised(self, source, target)
+        i_P, j_P = word_mapping.rows_of(source, target, pairs)
+        used = len(i_P)
         start_DD = procrustes(x_ND[i_P], y_MD[j_P])
         w_DD, history = refine(start_DD, x_ND, y_MD, self.refinements, self.max_rank, self.csls_k)
-        facts = {"pairs_used": len(found), "pairs_given": len(pairs), "criterion": history}
-        return w_DD, StaticVectors(source.words, x_ND @ w_DD.T), StaticVectors(target.words, y_MD), facts
-
-    def score(self, mapped: StaticVectors, target: StaticVectors, gold: list[tuple[str, str]]) -> dict[str, float]:
-        """Word translation on held-out pairs: precision at 1, 5 and 10 by nearest neighbour and CSLS, and coverage."""
-        return word_translation(mapped, target, gold, self.csls_k)
+        if self.steps == ORTHOGONAL:
+            maps = Maps(w_DD, torch.eye(len(w_DD), dtype=w_DD.dtype, device=w_DD.device))
+        else:
+            if self.refinements:
+                i_P, j_P = word_mapping.mutual(w_DD, x_ND, y_MD, self.max_rank, self.csls_k)
+            maps = linear_maps(x_ND[i_P], y_MD[j_P], self.steps)
+        facts = {"pairs_used": used, "pairs_given": len(pairs), "criterion": history}
+        return word_mapping.solved(maps, source, target, (x_ND, y_MD), facts=facts)

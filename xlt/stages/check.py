@@ -11,7 +11,7 @@ from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
-from xlt.types import links
+from xlt.types import learns_words, links
 
 ASKED = {
     "tokenize": ("train", "train"),
@@ -32,6 +32,9 @@ def run(cfg) -> None:
         with blamed(name):
             check_data(cfg, name, part, screen)
     if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
+        return
+    if learns_words(cfg.objective):
+        cfg.objective.require()
         return
     start = cfg.model.init_from
     if start is None and (
