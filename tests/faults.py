@@ -33,7 +33,7 @@ POINTS = {
     "replacing a file": "os:replace",
     "finishing": "xlt.run:RunDirectory.finish",
     "solving": "xlt.objectives.procrustes:Procrustes.solve",
-    "learning pieces": "xlt.tokenization.train:normalise",
+    "learning pieces": "xlt.tokenization.train:normalizer",
 }
 
 

@@ -247,7 +247,7 @@ def test_killed_at_every_system_call_of_a_save(bench, n):
         ("finetune", "finishing", 1),
         ("align", "scoring", 3),
         ("solve", "solving", 1),
-        ("tokenize", "learning pieces", 3),
+        ("tokenize", "learning pieces", 1),
         ("inspect", "reading", 2),
         ("mine", "reading", 3),
         ("mine", "searching", 5),
