@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xlt import files
+from xlt import files, processes
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table
@@ -24,6 +24,7 @@ from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw, freeze
 from xlt.training.progress import Screen
+from xlt.training.sharding import put_together, shard
 from xlt.training.tracking import MetricsLog
 from xlt.types import Gold, Labels, closed
 
@@ -107,9 +108,13 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         screen.say(f"{frozen:,} parameters are frozen")
     check_fit(cfg, parts, model)
 
+    model.fused = cfg.hardware.fused and not cfg.hardware.sharded  # a sharded model's gradients are autograd's
+    model = accelerator.prepare_model(
+        model, evaluation_mode=True
+    )  # no DistributedDataParallel, see xlt.training.reduction
+    if cfg.hardware.sharded:
+        shard(model)
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
-    model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
-    model = accelerator.prepare_model(model)
     plain: TransferModel = accelerator.unwrap_model(model)
     if hasattr(plain, "teacher"):
         plain.teacher.model.to(accelerator.device)
@@ -150,7 +155,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     figures, settled = score_and_settle(model, parts, labels, accelerator)
     if settled:
         plain.task["objective"] = {**plain.task["objective"], **settled}
-    files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
+    put_together(plain)
+    processes.first(lambda: files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder)))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
@@ -170,6 +176,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
                 "tokens": progress.tokens,
                 "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
                 "peak_memory_bytes": peak_memory(),
+                "processes": processes.world(),
             },
         }
     )
@@ -267,7 +274,7 @@ def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progre
         return Progress()
     state = checkpoints.load(step, model, optimizer)
     screen.say(f"resuming after update {step}")
-    return Progress(**state)
+    return Progress(**(state if processes.leads() else {**state, "losses": {}}))
 
 
 def announce(screen: Screen, cfg, model: TransferModel, sampling: dict[str, list], steps: int) -> None:
