@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from xlt import files, processes
-from xlt.errors import CannotResume, RunInUse
+from xlt.errors import CannotResume, ConfigError, RunInUse
 from xlt.tokenization.load import resolve
 
 SCHEMA = 1
@@ -47,11 +47,17 @@ class RunDirectory:
     resumed: bool = False
 
     @classmethod
-    def open(cls, path: str | Path, stage: str, config: dict, overwrite: bool) -> RunDirectory:
+    def open(cls, path: str | Path, stage: str, config: dict, overwrite: bool, shared: bool = False) -> RunDirectory:
         """Lock it and see what is there. RunInUse, Finished, or CannotResume if what is there was asked differently.
 
-        Of several processes the first one holds it, and alone writes there.
+        shared: the work can be done by several processes, of which the first one holds it, and alone writes there. ConfigError if they are several and it cannot.
         """
+        if processes.world() > 1 and not shared:
+            raise processes.agreed(
+                ConfigError(
+                    f"hardware.processes: {processes.world()} processes were started, but this work of xlt {stage} is done by one; choose hardware=cpu or hardware=gpu"
+                )
+            )
         run = cls(Path(path), stage, config)
         run.resumed = processes.first(lambda: run._take(overwrite))
         return run

@@ -53,7 +53,7 @@ class Recipe:
 def train(cfg, recipe: Recipe) -> float:
     """Run a training stage from config to metrics.json; returns the mean dev score that a sweep optimises."""
     refuse_splitting(cfg)
-    run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
+    run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite, shared=True)
     accelerator = accelerator_of(cfg)
     try:
         return _train(cfg, recipe, run, accelerator, Screen())

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from xlt import processes
-from xlt.config.schema import Device, Hardware
 from xlt.errors import XltError
 
 RESULT = "XLT_RESULT"  # names the file in which the first process leaves what its stage returned
@@ -25,20 +24,20 @@ class Ended(XltError):
         self.exit_code, self.silent = exit_code, sentence is None
 
 
-def needed(hardware: Hardware) -> bool:
-    """Whether processes have to be started: several are asked for, and this is none of them."""
+def needed(hardware) -> bool:
+    """Whether processes have to be started: several are asked for, and this is none of them. hardware: of `xlt.config.schema`, here and below."""
     return hardware.processes * hardware.nodes > 1 and not processes.launched()
 
 
-def join(hardware: Hardware) -> None:
+def join(hardware) -> None:
     """Meet the other processes of this run, if a launcher started any."""
     import torch
 
-    cuda = hardware.device is not Device.cpu and torch.cuda.is_available()
+    cuda = hardware.device.value != "cpu" and torch.cuda.is_available()
     processes.join("nccl" if cuda else "gloo", hardware.timeout)
 
 
-def start(hardware: Hardware, command: list[str]) -> float | None:
+def start(hardware, command: list[str]) -> float | None:
     """Run `xlt COMMAND` in all processes of this node; returns what the stage returned. Ended with the exit code of the process that failed first."""
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -78,7 +77,7 @@ def leave_result(value: float | None) -> None:
         Path(place).write_text(repr(float(value)))
 
 
-def _ended(failed, hardware: Hardware) -> Ended:
+def _ended(failed, hardware) -> Ended:
     number, failure = failed.get_first_failure()
     if failure.exitcode > 0:  # it told why
         return Ended(failure.exitcode, None)
