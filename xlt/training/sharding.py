@@ -22,6 +22,7 @@ def shard(model: nn.Module) -> None:
     for module in [*each, model]:
         fully_shard(module, reshard_after_forward=module is not model)
         module.set_gradient_divide_factor(1.0)
+        module.set_force_sum_reduction_for_comms(True)  # gloo knows no scaled sum
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
