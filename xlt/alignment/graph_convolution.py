@@ -42,7 +42,9 @@ class GraphConvolution(nn.Module):
         return Product.apply(hidden_ND, self.a_NN, self.transposed_NN)
 
 
-def margin_loss(x_ND: torch.Tensor, links_P2: torch.Tensor, left_PK: torch.Tensor, right_PK: torch.Tensor, margin: float) -> torch.Tensor:
+def margin_loss(
+    x_ND: torch.Tensor, links_P2: torch.Tensor, left_PK: torch.Tensor, right_PK: torch.Tensor, margin: float
+) -> torch.Tensor:
     """Mean over 2 P K of [|a - b| + margin - |a' - b'|]+, L1, with b' from right_PK in b's place and with a' from left_PK in a's. Wang et al. 2018, equation 7."""
     a_PD, b_PD = F.embedding(links_P2[:, 0], x_ND), F.embedding(links_P2[:, 1], x_ND)
     near_P1 = (a_PD - b_PD).abs().sum(1, keepdim=True) + margin

@@ -5,6 +5,8 @@ Not: what is learned from them (`xlt.alignment.graph_convolution`, `xlt.alignmen
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -48,7 +50,9 @@ def sparse(matrix_NN: scipy.sparse.csr_matrix, device: torch.device) -> torch.Te
     matrix_NN = matrix_NN.tocsr()
     matrix_NN.sort_indices()
     parts = (matrix_NN.indptr.astype(np.int64), matrix_NN.indices.astype(np.int64), matrix_NN.data.astype(np.float32))
-    return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), matrix_NN.shape, check_invariants=True).to(device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), matrix_NN.shape, check_invariants=True).to(device)
 
 
 def swapped(triples_T3: np.ndarray, links_P2: np.ndarray, entities: int) -> np.ndarray:

@@ -39,7 +39,9 @@ class Matching:
 
     def __post_init__(self):
         problems = [
-            f"matching.methods: there is no {name}; {suggest(name, METHODS)}" for name in self.methods if name not in METHODS
+            f"matching.methods: there is no {name}; {suggest(name, METHODS)}"
+            for name in self.methods
+            if name not in METHODS
         ]
         if not self.methods:
             problems.append(f"matching.methods: [] finds nothing; give one or several of {', '.join(METHODS)}")
@@ -60,7 +62,9 @@ class Matching:
         NonFinite for a similarity that is no number.
         """
         if not torch.isfinite(similarity_NM).all():
-            raise NonFinite("a similarity of two entities is not finite; the embeddings have run away: lower objective.learning_rate")
+            raise NonFinite(
+                "a similarity of two entities is not finite; the embeddings have run away: lower objective.learning_rate"
+            )
         forward: dict[str, float] = {}
         backward: dict[str, float] = {}
         rows_P = torch.arange(len(gold_N), device=gold_N.device)

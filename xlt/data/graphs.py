@@ -43,7 +43,11 @@ class GraphFiles:
     max_line: int
 
     def __post_init__(self) -> None:
-        wanted = {"triples": (self.triples, "side"), "links": (self.links, "split"), "entities": (self.entities, "side")}
+        wanted = {
+            "triples": (self.triples, "side"),
+            "links": (self.links, "split"),
+            "entities": (self.entities, "side"),
+        }
         problems = [
             f"dataset.{key}: no {{{hole}}} in {pattern!r}; add {{lang}} and {{{hole}}}"
             for key, (pattern, own) in wanted.items()
@@ -51,9 +55,13 @@ class GraphFiles:
             if pattern is not None and hole not in patterns.holes(pattern)
         ]
         if len(self.sides) != 2 or len(set(self.sides)) != 2:
-            problems.append(f"dataset.sides: {self.sides} must be two different names, as the files of the two graphs have")
+            problems.append(
+                f"dataset.sides: {self.sides} must be two different names, as the files of the two graphs have"
+            )
         if self.seed_share is not None and not 0 < self.seed_share <= 1:
-            problems.append(f"dataset.seed_share: {self.seed_share} is not in (0, 1]; 0.3 is usual, null takes the splits as they are")
+            problems.append(
+                f"dataset.seed_share: {self.seed_share} is not in (0, 1]; 0.3 is usual, null takes the splits as they are"
+            )
         if problems:
             raise ConfigError(problems)
 
@@ -81,7 +89,9 @@ class GraphFiles:
         for place, cells in self._located(language, split):
             for side, cell in enumerate(cells):
                 if cell in seen[side]:
-                    raise DataError(f"{place}: {cell} is linked already at {seen[side][cell]}; keep one link of each entity")
+                    raise DataError(
+                        f"{place}: {cell} is linked already at {seen[side][cell]}; keep one link of each entity"
+                    )
                 seen[side][cell] = place
             yield {"source": cells[0], "target": cells[1]}
 

@@ -53,9 +53,13 @@ class BootEA:
         )
         problems += entity_alignment.whole_rounds(self) + entity_alignment.threshold(self)
         if not 0 <= self.truncation < 1:
-            problems.append(f"objective.truncation: {self.truncation} is not in [0, 1); 0.9 is usual, 0 takes any false partner")
+            problems.append(
+                f"objective.truncation: {self.truncation} is not in [0, 1); 0.9 is usual, 0 takes any false partner"
+            )
         if not 0 <= self.lower < self.upper:
-            problems.append(f"objective.lower: {self.lower} must be at least 0 and below objective.upper ({self.upper})")
+            problems.append(
+                f"objective.lower: {self.lower} must be at least 0 and below objective.upper ({self.upper})"
+            )
         if problems:
             raise ConfigError(problems)
 
@@ -73,7 +77,9 @@ class BootEALearner:
         self.triples_T3 = union(task.graphs)
         self.entities = sum(map(len, task.graphs))
         relations = sum(len(g.relations) for g in task.graphs)
-        self.module = Translation(self.entities, relations, objective.width, False, task.generator("start")).to(task.device)
+        self.module = Translation(self.entities, relations, objective.width, False, task.generator("start")).to(
+            task.device
+        )
         self.optimizer = torch.optim.Adagrad(
             self.module.parameters(), lr=objective.learning_rate, initial_accumulator_value=0.1
         )
@@ -90,7 +96,10 @@ class BootEALearner:
             generator = task.generator("epoch", epoch)
             for chosen in torch.randperm(len(triples_T3), generator=generator).split(objective.batch_size):
                 total += self.update(triples_T3[chosen.to(task.device)], near_NK, generator)
-        if objective.bootstrap_threshold is not None and (number + 1) * objective.round_epochs >= objective.bootstrap_from:
+        if (
+            objective.bootstrap_threshold is not None
+            and (number + 1) * objective.round_epochs >= objective.bootstrap_from
+        ):
             spaces = self.module.spaces(task.first)
             self.found_Q2 = entity_alignment.believed(
                 *spaces, task.seeds_P2, objective.bootstrap_threshold, objective.matching.csls_k
@@ -112,7 +121,9 @@ class BootEALearner:
         """One batch; its loss."""
         objective, size = self.objective, len(triples_B3)
         head_B = (torch.rand(size, generator=generator) < 0.5).to(triples_B3.device)
-        which_BK = torch.randint(near_NK.shape[1], (size, objective.negatives), generator=generator).to(triples_B3.device)
+        which_BK = torch.randint(near_NK.shape[1], (size, objective.negatives), generator=generator).to(
+            triples_B3.device
+        )
         replaced_B = torch.where(head_B, triples_B3[:, 0], triples_B3[:, 2])
         limits = objective.lower, objective.upper, objective.negative_weight
         self.optimizer.zero_grad(set_to_none=True)

@@ -102,7 +102,9 @@ def threshold(objective) -> list[str]:
     """A sentence if the similarity from which links are believed is none."""
     value = objective.bootstrap_threshold
     if value is not None and not -1 < value < 1:
-        return [f"objective.bootstrap_threshold: {value} is no cosine between -1 and 1; 0.7 is usual, null believes in none"]
+        return [
+            f"objective.bootstrap_threshold: {value} is no cosine between -1 and 1; 0.7 is usual, null believes in none"
+        ]
     return []
 
 

@@ -31,18 +31,24 @@ class EntityFusion:
         if len(self.members) < 2:
             problems.append("objective.members: one is no fusion; give two or more, or take that objective itself")
         if set(self.members) != set(self.weights):
-            problems.append(f"objective.weights: they are of {sorted(self.weights)}, the members {sorted(self.members)}; name each once")
+            problems.append(
+                f"objective.weights: they are of {sorted(self.weights)}, the members {sorted(self.members)}; name each once"
+            )
         if any(weight < 0 for weight in self.weights.values()) or not sum(self.weights.values()) > 0:
             problems.append(f"objective.weights: {dict(self.weights)} must be at least 0, and one above; give shares")
         for name, member in self.members.items():
             if getattr(member, "kind", None) != "entities" or isinstance(member, EntityFusion):
-                problems.append(f"objective.members.{name}: {type(member).__name__} cannot be fused; take gcn_align, mtranse, bootea or entity_names")
+                problems.append(
+                    f"objective.members.{name}: {type(member).__name__} cannot be fused; take gcn_align, mtranse, bootea or entity_names"
+                )
         if problems:
             raise ConfigError(problems)
 
     def names_of(self) -> Any:
         """The member that reads names, if there is one."""
-        return next((member for member in self.members.values() if hasattr(member, "pool") and hasattr(member, "centre")), None)
+        return next(
+            (member for member in self.members.values() if hasattr(member, "pool") and hasattr(member, "centre")), None
+        )
 
     def learner(self, task: Task) -> FusionLearner:
         """For a pair of graphs."""
@@ -56,7 +62,9 @@ class FusionLearner:
         self.objective, self.learners = objective, learners
         self.rounds = sum(learner.rounds for learner in learners.values())
         learning = {name: learner for name, learner in learners.items() if learner.module is not None}
-        self.module = torch.nn.ModuleDict({name: learner.module for name, learner in learning.items()}) if learning else None
+        self.module = (
+            torch.nn.ModuleDict({name: learner.module for name, learner in learning.items()}) if learning else None
+        )
         self.optimizer = Several([learner.optimizer for learner in learning.values()]) if learning else None
 
     def learn(self, number: int) -> dict[str, float]:
@@ -103,7 +111,9 @@ class States(dict):
 
     def __init__(self, optimizers: list[torch.optim.Optimizer]):
         super().__init__({p: state for optimizer in optimizers for p, state in optimizer.state.items()})
-        self._of = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+        self._of = {
+            p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]
+        }
 
     def __missing__(self, parameter):
         return self._of[parameter].state[parameter]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from xlt.errors import ConfigError
@@ -27,7 +28,8 @@ class EntityNames:
 
     kind: ClassVar[str] = "entities"
     view: ClassVar[str] = "entities"
-    head: ClassVar[str] = "none"
+    head: ClassVar[str] = "encoder"
+    group: ClassVar[str] = "objective"
     metric = property(entity_alignment.metric)
     higher_is_better = property(entity_alignment.higher_is_better)
 
@@ -86,6 +88,6 @@ def spelled(objective: EntityNames, task: Task):
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     lengths = objective.min_ngram, objective.max_ngram
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=lengths, sublinear_tf=True, dtype="float32")
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=lengths, sublinear_tf=True, dtype=np.float32)
     rows = vectorizer.fit_transform([name for graph in task.graphs for name in graph.names])
     return rows[: task.first], rows[task.first :]

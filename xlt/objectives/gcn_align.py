@@ -46,9 +46,13 @@ class GcnAlign:
         problems = entity_alignment.above_zero(self, "width", "margin", "negatives", "learning_rate", "epochs")
         problems += entity_alignment.whole_rounds(self) + entity_alignment.threshold(self)
         if self.optimizer not in ("sgd", "adam"):
-            problems.append(f"objective.optimizer: there is no {self.optimizer}; {suggest(self.optimizer, ['sgd', 'adam'])}")
+            problems.append(
+                f"objective.optimizer: there is no {self.optimizer}; {suggest(self.optimizer, ['sgd', 'adam'])}"
+            )
         if self.similarity not in SIMILARITIES:
-            problems.append(f"objective.similarity: there is no {self.similarity}; {suggest(self.similarity, SIMILARITIES)}")
+            problems.append(
+                f"objective.similarity: there is no {self.similarity}; {suggest(self.similarity, SIMILARITIES)}"
+            )
         if problems:
             raise ConfigError(problems)
 
@@ -85,7 +89,10 @@ class GcnLearner:
             loss.backward()
             self.optimizer.step()
             losses.append(loss.detach())
-        if objective.bootstrap_threshold is not None and (number + 1) * objective.round_epochs >= objective.bootstrap_from:
+        if (
+            objective.bootstrap_threshold is not None
+            and (number + 1) * objective.round_epochs >= objective.bootstrap_from
+        ):
             self.found_Q2 = entity_alignment.believed(
                 *self.spaces(), task.seeds_P2, objective.bootstrap_threshold, objective.matching.csls_k
             )

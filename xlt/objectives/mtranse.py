@@ -60,7 +60,10 @@ class MTransELearner:
         objective = self.objective
         sums = {"triples": 0.0, "seeds": 0.0}
         for epoch in range(number * objective.round_epochs, (number + 1) * objective.round_epochs):
-            for name, rows, loss_of in (("triples", self.triples_T3, self.translated), ("seeds", self.links_P2, self.mapped)):
+            for name, rows, loss_of in (
+                ("triples", self.triples_T3, self.translated),
+                ("seeds", self.links_P2, self.mapped),
+            ):
                 order = torch.randperm(len(rows), generator=self.task.generator(name, epoch)).to(rows.device)
                 for chosen in order.split(objective.batch_size):
                     self.optimizer.zero_grad(set_to_none=True)
