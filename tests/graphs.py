@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
+NAMES = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
 
 
 def triples(entities=60, relations=5, count=300, seed=1):

@@ -241,7 +241,13 @@ def fits(
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    from xlt.types import aligns_entities, learns_words, links, only_scores, solves  # numpy comes with it, which --cfg job does not need
+    from xlt.types import (  # numpy comes with it, which --cfg job does not need
+        aligns_entities,
+        learns_words,
+        links,
+        only_scores,
+        solves,
+    )
 
     if stage != "align" and solves(objective):
         problems.append(

@@ -147,7 +147,7 @@ class GraphFiles:
     def _graph_files(self, language: str, side: str) -> list[Path]:
         """Entities, if there is a file of them, and triples."""
         found = []
-        for key, pattern in (("entities", self.entities), ("triples", self.triples)):
+        for pattern in (self.entities, self.triples):
             if pattern is not None:
                 paths = patterns.find(self._root, pattern.replace("{lang}", language).replace("{side}", side), [])
                 found.append(paths[None, None, None][0])

@@ -91,11 +91,12 @@ class BootEALearner:
         links_P2 = np.concatenate([task.seeds_P2, self.found_Q2]) + np.array([0, task.first])
         triples_T3 = np.concatenate([self.triples_T3, swapped(self.triples_T3, links_P2, self.entities)])
         triples_T3 = torch.from_numpy(triples_T3).to(task.device)
-        near_NK, total = self.near(number), 0.0
+        near_NK, total, updates = self.near(number), 0.0, 0
         for epoch in range(number * objective.round_epochs, (number + 1) * objective.round_epochs):
             generator = task.generator("epoch", epoch)
             for chosen in torch.randperm(len(triples_T3), generator=generator).split(objective.batch_size):
                 total += self.update(triples_T3[chosen.to(task.device)], near_NK, generator)
+                updates += 1
         if (
             objective.bootstrap_threshold is not None
             and (number + 1) * objective.round_epochs >= objective.bootstrap_from
@@ -104,7 +105,7 @@ class BootEALearner:
             self.found_Q2 = entity_alignment.believed(
                 *spaces, task.seeds_P2, objective.bootstrap_threshold, objective.matching.csls_k
             )
-        return {"loss": total / len(triples_T3) / objective.round_epochs, "links": float(len(links_P2))}
+        return {"loss": total / len(triples_T3) / objective.round_epochs, "links": len(links_P2), "updates": updates}
 
     def near(self, number: int) -> torch.Tensor:
         """near_NK: the entities, of each one's own graph, that are put in its place."""

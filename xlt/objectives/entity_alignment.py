@@ -28,7 +28,7 @@ class Learner(Protocol):
     optimizer: torch.optim.Optimizer | None
 
     def learn(self, number: int) -> dict[str, float]:
-        """One round; figures for the log."""
+        """One round; figures for the log, `updates` among them: how many there were."""
 
     def state(self) -> dict[str, Any]:
         """What there is beside the weights."""

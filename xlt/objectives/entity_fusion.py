@@ -71,7 +71,9 @@ class FusionLearner:
         """The next round of the member whose turn it is."""
         for name, learner in self.learners.items():
             if number < learner.rounds:
-                return {f"{name}/{key}": value for key, value in learner.learn(number).items()}
+                figures = learner.learn(number)
+                own = {f"{name}/{key}": value for key, value in figures.items() if key != "updates"}
+                return own | {"updates": figures["updates"]}
             number -= learner.rounds
         raise IndexError(number)
 

@@ -10,7 +10,6 @@ import torch
 
 from xlt.alignment.graph_convolution import GraphConvolution, margin_loss
 from xlt.alignment.graphs import adjacency, sparse, union
-from xlt.alignment.matching import Matching
 from xlt.errors import ConfigError, suggest
 from xlt.objectives import entity_alignment
 from xlt.objectives.entity_alignment import SIMILARITIES, Task
@@ -96,7 +95,7 @@ class GcnLearner:
             self.found_Q2 = entity_alignment.believed(
                 *self.spaces(), task.seeds_P2, objective.bootstrap_threshold, objective.matching.csls_k
             )
-        return {"loss": torch.stack(losses).mean().item(), "links": float(len(links_P2))}
+        return {"loss": torch.stack(losses).mean().item(), "links": len(links_P2), "updates": len(losses)}
 
     def state(self) -> dict[str, Any]:
         """The links it believes in."""

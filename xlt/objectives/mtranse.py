@@ -58,7 +58,7 @@ class MTransELearner:
     def learn(self, number: int) -> dict[str, float]:
         """round_epochs epochs."""
         objective = self.objective
-        sums = {"triples": 0.0, "seeds": 0.0}
+        sums = {"triples": 0.0, "seeds": 0.0, "updates": 0}
         for epoch in range(number * objective.round_epochs, (number + 1) * objective.round_epochs):
             for name, rows, loss_of in (
                 ("triples", self.triples_T3, self.translated),
@@ -71,6 +71,7 @@ class MTransELearner:
                     loss.backward()
                     self.optimizer.step()
                     sums[name] += loss.item() / len(rows) / objective.round_epochs
+                    sums["updates"] += 1
         return sums
 
     def translated(self, triples_B3: torch.Tensor) -> torch.Tensor:

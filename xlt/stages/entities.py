@@ -22,8 +22,6 @@ from xlt.stages.setup import accelerator_of, choose_languages, tokenizer_of
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.progress import Screen
 
-PACE = 30  # seconds between two checkpoints; how often they are written is no part of the result
-
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -134,7 +132,7 @@ def learn(cfg, learner: Learner, pair: Pair, place: Path, screen: Screen) -> lis
     if learner.module is None:
         return []
     checkpoints = Checkpoints(place / "checkpoints" / pair.name, cfg.train.keep, screen.warn)
-    first, history, saved = checkpoints.newest() or 0, [], time.monotonic()
+    first, history = checkpoints.newest() or 0, []
     if first:
         state = checkpoints.load(first, learner.module, learner.optimizer)
         learner.restore(state["learner"])
@@ -142,22 +140,30 @@ def learn(cfg, learner: Learner, pair: Pair, place: Path, screen: Screen) -> lis
         screen.say(f"{pair.name}: goes on after round {first} of {learner.rounds}")
     with screen.counting(f"learning {pair.name}", learner.rounds, first):
         for number in range(first, learner.rounds):
-            figures = learner.learn(number)
-            if not all(map(math.isfinite, figures.values())):
-                raise NonFinite(
-                    f"{pair.name}, round {number + 1}: the loss is not finite; lower objective.learning_rate"
-                )
-            history.append({"round": number + 1, **figures})
-            stop = signals.requested() is not None
-            if number + 1 == learner.rounds or stop or time.monotonic() - saved > PACE:
+            history.append(learn_round(learner, number, history, pair.name))
+            if number + 1 == learner.rounds or signals.requested() or due(cfg.train.save_every, history):
                 state = {"learner": learner.state(), "history": history}
                 checkpoints.save(number + 1, learner.module, learner.optimizer, state, None)
-                saved = time.monotonic()
             signals.stop_if_requested(f"after round {number + 1} of {pair.name}; run the same command again to go on")
             said = (number + 1) % max(1, learner.rounds // 10) == 0
-            line = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+            line = ", ".join(f"{key} {value:.4g}" for key, value in history[-1].items() if key != "round")
             screen.advance(number + 1, f"{pair.name}  {line}" if said else None)
     return history
+
+
+def learn_round(learner: Learner, number: int, history: list[dict], name: str) -> dict:
+    """The figures of a round; updates: so far."""
+    figures = learner.learn(number)
+    if not all(map(math.isfinite, figures.values())):
+        raise NonFinite(f"{name}, round {number + 1}: the loss is not finite; lower objective.learning_rate")
+    before = history[-1]["updates"] if history else 0
+    return {"round": number + 1, **figures, "updates": before + figures["updates"]}
+
+
+def due(save_every: int, history: list[dict]) -> bool:
+    """Whether a checkpoint is, after so many updates; a round is not cut."""
+    before, now = (line["updates"] for line in [{"updates": 0}, *history][-2:])
+    return save_every > 0 and before // save_every < now // save_every
 
 
 def score(objective, learner: Learner, pair: Pair, device: torch.device) -> tuple[dict[str, float], dict[str, float]]:
