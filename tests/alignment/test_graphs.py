@@ -42,8 +42,10 @@ def test_functionality_by_hand():
 
 def test_the_second_graph_is_numbered_after_the_first():
     a = KnowledgeGraph(["a", "b"], ["a", "b"], ["r"], np.array([[0, 0, 1]]))
-    b = KnowledgeGraph(["x", "y", "z"], ["x", "y", "z"], ["q", "p"], np.array([[2, 1, 0]]))
-    assert graphs.union((a, b)).tolist() == [[0, 0, 1], [4, 2, 2]]
+    b = KnowledgeGraph(["x", "y", "z"], ["x", "y", "z"], ["q", "p", "r"], np.array([[2, 1, 0], [0, 2, 1]]))
+    triples, entities, relations = graphs.union((a, b))
+    assert triples.tolist() == [[0, 0, 1], [4, 2, 2], [2, 0, 3]], "r is r in both"
+    assert (entities, relations) == (5, 3)
 
 
 def test_partners_stand_in_for_each_other():

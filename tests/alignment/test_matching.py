@@ -37,7 +37,10 @@ def test_hungarian_has_the_largest_sum_of_all_assignments(n, m, seed):
     assert len(taken) == min(n, m) == len({j for _, j in taken})
     rows = range(n)
     if n <= m:
-        best = max(sum(s_NM[i, j].item() for i, j in zip(rows, way, strict=True)) for way in itertools.permutations(range(m), n))
+        best = max(
+            sum(s_NM[i, j].item() for i, j in zip(rows, way, strict=True))
+            for way in itertools.permutations(range(m), n)
+        )
     else:
         best = max(sum(s_NM[i, j].item() for j, i in enumerate(way)) for way in itertools.permutations(rows, m))
     assert sum(s_NM[i, j].item() for i, j in taken) == pytest.approx(best)
@@ -85,7 +88,11 @@ def test_ranks_by_hand():
     scores_PM = torch.tensor([[0.9, 0.5, 0.1], [0.2, 0.1, 0.3], [0.5, 0.5, 0.5], [0.4, 0.7, 0.7]])
     assert matching.ranks(scores_PM, torch.tensor([0, 1, 2, 2])).tolist() == [1, 3, 3, 2]
     found = matching.ranking("nn", torch.tensor([1, 3, 20, 10]))
-    assert found == {"nn_hits_at_1": 0.25, "nn_hits_at_10": 0.75, "nn_mrr": pytest.approx((1 + 1 / 3 + 1 / 20 + 1 / 10) / 4)}
+    assert found == {
+        "nn_hits_at_1": 0.25,
+        "nn_hits_at_10": 0.75,
+        "nn_mrr": pytest.approx((1 + 1 / 3 + 1 / 20 + 1 / 10) / 4),
+    }
 
 
 def test_both_directions_by_hand():
@@ -99,7 +106,9 @@ def test_both_directions_by_hand():
 
 
 def test_a_space_in_which_all_is_equal_scores_nothing():
-    forward, backward = Matching(**FIELDS | {"methods": ["nn", "csls", "sinkhorn"]}).score(torch.ones(20, 20), torch.arange(20))
+    forward, backward = Matching(**FIELDS | {"methods": ["nn", "csls", "sinkhorn"]}).score(
+        torch.ones(20, 20), torch.arange(20)
+    )
     assert forward == backward and set(forward) and max(forward.values()) == 0.05
 
 
@@ -122,8 +131,13 @@ def test_links_are_those_that_choose_each_other():
 
 def test_mistakes_are_sentences():
     with pytest.raises(ConfigError) as refused:
-        Matching(**FIELDS | {"methods": ["sinkhorm"], "candidates": "some", "csls_k": 0, "temperature": 0.0, "merge": "xml"})
+        Matching(
+            **FIELDS | {"methods": ["sinkhorm"], "candidates": "some", "csls_k": 0, "temperature": 0.0, "merge": "xml"}
+        )
     sentences = "\n".join(refused.value.problems)
-    assert "matching.methods: there is no sinkhorm; did you mean sinkhorn?" in sentences and len(refused.value.problems) == 5
+    assert (
+        "matching.methods: there is no sinkhorm; did you mean sinkhorn?" in sentences
+        and len(refused.value.problems) == 5
+    )
     with pytest.raises(NonFinite, match="not finite; the embeddings have run away"):
         Matching(**FIELDS).score(torch.tensor([[float("nan")]]), torch.tensor([0]))

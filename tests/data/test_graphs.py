@@ -152,7 +152,9 @@ def test_what_tests_write(tmp_path):
     number = {entity: i for i, entity in enumerate(target.ids)}
     theirs = [number[links[entity]] for entity in source.ids]
     facts = {(theirs[h], source.relations[r][1:], theirs[t]) for h, r, t in source.triples_T3.tolist()}
-    assert facts == {(h, target.relations[r][1:], t) for h, r, t in target.triples_T3.tolist()}, "one is a copy of the other"
+    assert facts == {(h, target.relations[r][1:], t) for h, r, t in target.triples_T3.tolist()}, (
+        "one is a copy of the other"
+    )
 
 
 def test_dbp15k(shared_data):

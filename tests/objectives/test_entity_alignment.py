@@ -16,9 +16,11 @@ from xlt.types import KnowledgeGraph
 
 SMALL = {
     "gcn_align": {"width": 50, "epochs": 200},
-    "mtranse": {"width": 50, "epochs": 300, "batch_size": 100, "learning_rate": 0.05},
-    "bootea": {"width": 50, "epochs": 200, "batch_size": 500, "learning_rate": 0.05, "pool": 60},
+    "mtranse": {"epochs": 100, "batch_size": 100},
+    "bootea": {"epochs": 200, "pool": 60},
 }
+
+FASTER = {"gcn_align": {}, "bootea": {"learning_rate": 0.02}}
 
 
 def copies(entities=60, seeds=30, kept=1.0):
@@ -78,8 +80,8 @@ def test_one_seed_one_result(name):
 @pytest.mark.parametrize("name", ["gcn_align", "bootea"])
 def test_bootstrapping_finds_partners_that_seeds_alone_do_not(name):
     task, test_Q2 = copies(seeds=8, kept=0.95)
-    plain = min(hits(*learned(name, task, bootstrap_threshold=None), test_Q2))
-    objective, learner = learned(name, task, bootstrap_threshold=0.5, bootstrap_from=20)
+    plain = min(hits(*learned(name, task, bootstrap_threshold=None, **FASTER[name]), test_Q2))
+    objective, learner = learned(name, task, bootstrap_threshold=0.5, bootstrap_from=20, **FASTER[name])
     believed = {tuple(pair) for pair in learner.found_Q2.tolist()}
     right = believed & {tuple(pair) for pair in test_Q2.tolist()}
     assert not {a for a, _ in believed} & set(task.seeds_P2[:, 0].tolist())
@@ -118,7 +120,9 @@ def test_names_that_are_spelled_alike_are_found_and_others_are_not():
     torch.testing.assert_close(
         preset("entity_names").learner(same).similarity(torch.arange(2), torch.arange(2)).diagonal(), torch.zeros(2)
     )
-    assert preset("entity_names").learner(same).similarity(torch.tensor([0]), torch.tensor([1])).item() == pytest.approx(1)
+    assert preset("entity_names").learner(same).similarity(
+        torch.tensor([0]), torch.tensor([1])
+    ).item() == pytest.approx(1)
 
 
 def test_names_are_read_by_the_encoder_that_is_given():

@@ -16,11 +16,16 @@ from xlt.types import KnowledgeGraph
 Graphs = tuple[KnowledgeGraph, KnowledgeGraph]
 
 
-def union(graphs: Graphs) -> np.ndarray:
-    """triples_T3 of both graphs, entities and relations of the second numbered after those of the first."""
+def union(graphs: Graphs) -> tuple[np.ndarray, int, int]:
+    """(triples_T3 of both graphs, N entities, R relations): the second's entities are numbered after the first's; relations of the same name are the same."""
     source, target = graphs
-    shift = np.array([len(source), len(source.relations), len(source)])
-    return np.concatenate([source.triples_T3, target.triples_T3 + shift])
+    numbers = {name: number for number, name in enumerate(dict.fromkeys([*source.relations, *target.relations]))}
+    parts = []
+    for graph, shift in ((source, 0), (target, len(source))):
+        own_R = np.array([numbers[name] for name in graph.relations], np.int64)
+        head_T, relation_T, tail_T = graph.triples_T3.T
+        parts.append(np.stack([head_T + shift, own_R[relation_T], tail_T + shift], 1))
+    return np.concatenate(parts), len(source) + len(target), len(numbers)
 
 
 def functionality(triples_T3: np.ndarray, relations: int) -> tuple[np.ndarray, np.ndarray]:

@@ -74,9 +74,7 @@ class BootEALearner:
     def __init__(self, objective: BootEA, task: Task):
         self.objective, self.task = objective, task
         self.rounds = objective.epochs // objective.round_epochs
-        self.triples_T3 = union(task.graphs)
-        self.entities = sum(map(len, task.graphs))
-        relations = sum(len(g.relations) for g in task.graphs)
+        self.triples_T3, self.entities, relations = union(task.graphs)
         self.module = Translation(self.entities, relations, objective.width, False, task.generator("start")).to(
             task.device
         )

@@ -66,8 +66,7 @@ class GcnLearner:
     def __init__(self, objective: GcnAlign, task: Task):
         self.objective, self.task = objective, task
         self.rounds = objective.epochs // objective.round_epochs
-        entities, relations = (sum(map(len, each)) for each in (task.graphs, [g.relations for g in task.graphs]))
-        a_NN = adjacency(union(task.graphs), entities, relations, objective.least_functionality)
+        a_NN = adjacency(*union(task.graphs), objective.least_functionality)
         both = sparse(a_NN, task.device), sparse(a_NN.T, task.device)
         self.module = GraphConvolution(*both, objective.width, task.generator("start"))
         kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[objective.optimizer]

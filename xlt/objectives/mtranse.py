@@ -49,9 +49,9 @@ class MTransELearner:
     def __init__(self, objective: MTransE, task: Task):
         self.objective, self.task = objective, task
         self.rounds = objective.epochs // objective.round_epochs
-        self.triples_T3 = torch.from_numpy(union(task.graphs)).to(task.device)
+        triples_T3, *sizes = union(task.graphs)
+        self.triples_T3 = torch.from_numpy(triples_T3).to(task.device)
         self.links_P2 = torch.from_numpy(task.links_P2).to(task.device)
-        sizes = sum(map(len, task.graphs)), sum(len(g.relations) for g in task.graphs)
         self.module = Translation(*sizes, objective.width, True, task.generator("start")).to(task.device)
         self.optimizer = torch.optim.Adagrad(self.module.parameters(), lr=objective.learning_rate)
 

@@ -37,11 +37,16 @@ class Merged:
     def write_graph(self, folder: Path, form: str) -> None:
         """triples and entities, as tsv or jsonl. An entity of both graphs has its source's id, ids begin with the language's code; equal triples stand once.
 
-        Relations keep their own names, with the code before them: nothing says which of them are the same.
+        Relations of the same name are the same, as in learning; the others have the language's code before them.
         """
         own = self.merged_ids()
+        shared = set.intersection(*(set(graph.relations) for graph in self.graphs))
+        called = [
+            [name if name in shared else f"{code}:{name}" for name in graph.relations]
+            for code, graph in zip(self.codes, self.graphs, strict=True)
+        ]
         triples = dict.fromkeys(
-            (own[side][head], f"{self.codes[side]}:{graph.relations[relation]}", own[side][tail])
+            (own[side][head], called[side][relation], own[side][tail])
             for side, graph in enumerate(self.graphs)
             for head, relation, tail in graph.triples_T3.tolist()
         )
