@@ -60,9 +60,12 @@ def limit_loss(
     h_BD, r_BD, t_BD = parts(triples_B3, *tables)
     near_B = (h_BD + r_BD - t_BD).square().sum(1)
     wanted_BD = torch.where(head_B[:, None], t_BD - r_BD, h_BD + r_BD)  # where the other end should be
-    products_BK = (F.embedding(put_BK, tables[0]) @ wanted_BD[:, :, None])[..., 0]
-    far_BK = wanted_BD.square().sum(1, keepdim=True) + 1 - 2 * products_BK  # of |wanted - put|^2, for put has length 1
-    return (near_B - lower).relu().sum() + weight * (upper - far_BK).relu().sum()
+    with torch.no_grad():  # most false triples are beyond the limit, and give no gradient
+        products_BK = (F.embedding(put_BK, tables[0]) @ wanted_BD[:, :, None])[..., 0]
+        far_BK = wanted_BD.square().sum(1, keepdim=True) + 1 - 2 * products_BK  # |wanted - put|^2, for put has length 1
+        row_A, column_A = (far_BK < upper).nonzero(as_tuple=True)
+    far_A = (F.embedding(row_A, wanted_BD) - F.embedding(put_BK[row_A, column_A], tables[0])).square().sum(1)
+    return (near_B - lower).relu().sum() + weight * (upper - far_A).relu().sum()
 
 
 @torch.no_grad()
