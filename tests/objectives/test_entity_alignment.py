@@ -17,10 +17,10 @@ from xlt.types import KnowledgeGraph
 SMALL = {
     "gcn_align": {"width": 50, "epochs": 200},
     "mtranse": {"epochs": 100, "batch_size": 100},
-    "bootea": {"epochs": 200, "pool": 60},
+    "bootea": {"epochs": 150, "pool": 60, "learning_rate": 0.02, "truncation": 0.5},
 }
 
-FASTER = {"gcn_align": {}, "bootea": {"learning_rate": 0.02}}
+FASTER = {"gcn_align": {}, "bootea": {"epochs": 200, "truncation": 0.9}}
 
 
 def copies(entities=60, seeds=30, kept=1.0):
