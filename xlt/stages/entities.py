@@ -64,7 +64,8 @@ def run(cfg) -> float:
                 figures.setdefault(metric, {})[direction] = value
             counts[direction] = len(pair.test_Q2)
         facts[name] = sizes(pair) | write(objective, learner, pair, directory.path, accelerator.device)
-        files.write_lines(directory.path / "learning" / f"{name}.jsonl", map(json.dumps, history))
+        lines = (json.dumps(line, sort_keys=True) for line in history)
+        files.write_lines(directory.path / "learning" / f"{name}.jsonl", lines)
     return finish(cfg, directory, screen, figures, counts, facts, started)
 
 
