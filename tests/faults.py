@@ -33,6 +33,8 @@ POINTS = {
     "replacing a file": "os:replace",
     "finishing": "xlt.run:RunDirectory.finish",
     "solving": "xlt.objectives.procrustes:Procrustes.solve",
+    "a round": "xlt.objectives.bootea:BootEALearner.learn",
+    "matching": "xlt.alignment.matching:Matching.rescored",
     "learning pieces": "xlt.tokenization.train:normalizer",
 }
 

@@ -27,10 +27,10 @@ class Dataset(Protocol):
     name: str
 
     def views(self) -> tuple[str, ...]:
-        """Of: text, parallel, classification, multilabel, regression, tagging, tagged_parallel, qa, retrieval, dictionary, recommendation, multiple_choice, dialog."""
+        """Of: text, parallel, classification, multilabel, regression, tagging, tagged_parallel, qa, retrieval, dictionary, recommendation, multiple_choice, dialog, entities."""
 
     def languages(self, view: str) -> list[str]:
-        """Sorted codes; pairs such as `en-de` where the view is parallel, tagged_parallel or dictionary."""
+        """Sorted codes; pairs such as `en-de` where the view is parallel, tagged_parallel, dictionary or entities."""
 
     def splits(self, view: str, language: str) -> list[str]:
         """Of: train, dev, test."""
@@ -43,6 +43,22 @@ class Dataset(Protocol):
 
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """Hex digest that changes with the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnowledgeGraph:
+    """A graph of facts in one language. ids, names: of its N entities; relations: names of its R relations.
+
+    triples_T3: int64, of each of T facts the numbers of head, relation and tail.
+    """
+
+    ids: list[str]
+    names: list[str]
+    relations: list[str]
+    triples_T3: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -212,6 +228,11 @@ def closed(objective: Objective) -> tuple[str, ...]:
 def solves(objective: Any) -> bool:
     """Whether it is a closed form, which no loop trains."""
     return getattr(objective, "kind", None) == "solver"
+
+
+def aligns_entities(objective: Any) -> bool:
+    """Whether it links the entities of two knowledge graphs."""
+    return getattr(objective, "kind", None) == "entities"
 
 
 def learns_words(objective: Any) -> bool:

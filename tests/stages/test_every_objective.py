@@ -23,7 +23,7 @@ from xlt.config.build import build_node
 from xlt.config.compose import compose
 from xlt.config.rules import TASKS
 from xlt.objectives.mixture import Mixture
-from xlt.types import learns_words, links, only_scores, solves
+from xlt.types import aligns_entities, learns_words, links, only_scores, solves
 
 NAMES = sorted(p.stem for p in (paths.conf_dir() / "objective").glob("*.yaml"))
 MODELS = {  # by the head that an objective needs: each kind of network that has it
@@ -56,7 +56,7 @@ def _presets() -> dict:
 
 
 OBJECTIVES = _presets()
-UNTRAINED = (solves, only_scores, links, learns_words)
+UNTRAINED = (solves, only_scores, links, learns_words, aligns_entities)
 TRAINED = [name for name, objective in OBJECTIVES.items() if not any(kind(objective) for kind in UNTRAINED)]
 CASES = [(name, model) for name in TRAINED for model in MODELS.get(OBJECTIVES[name].head, ("tiny",))]
 
@@ -69,13 +69,18 @@ def whole_batch(objective) -> bool:
 
 def test_every_objective_is_run_here():
     """Only what is solved in closed form or searched for, learns word vectors, scores or links words has no updates of the loop; test_mapping.py runs the
-    mappings, test_linking.py the links, test_resume.py kills Procrustes while it is solved."""
+    mappings, test_linking.py the links, test_entities.py the graphs, test_resume.py kills Procrustes while it is solved."""
     untrained = [
         *(
             "adversarial_mapping",
             "annotation_projection",
             "bitext_mining",
+            "bootea",
+            "entity_fusion",
+            "entity_names",
+            "gcn_align",
             "latent_semantics",
+            "mtranse",
             "ppmi",
             "procrustes",
             "rcsls",

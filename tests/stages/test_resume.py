@@ -1,6 +1,6 @@
 """Real processes, killed anywhere and started again with the same command, end in the same bits as one that was left alone.
 
-Equal means: every byte below model/, mappings/, tokenizer/, predictions/ and mined/ and of tables and pictures, every line of metrics.jsonl and all of metrics.json, timings and memory aside.
+Equal means: every byte below model/, mappings/, tokenizer/, predictions/, mined/, graphs/ and learning/ and of tables and pictures, every line of metrics.jsonl and all of metrics.json, timings and memory aside.
 Which points are struck is drawn from a fixed seed, so a failure can be repeated.
 """
 
@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import corpus
+from tests import corpus, graphs
 from tests.faults import DISK_FULL, Forks
 
 TIMINGS = {"seconds", "reading_seconds", "searching_seconds", "tokens_per_second", "peak_memory_bytes"}
@@ -54,6 +54,9 @@ def bench(tmp_path_factory):
         "align": ["align", "dataset=parallel_files", f"dataset.root={parallel}", *encoder, *pace, "train.batch_size=8"],
         "finetune": ["finetune", "dataset=classification_files", f"dataset.root={labelled}", "languages.source=[en]", *encoder, *pace, "train.batch_size=8"],
         "solve": ["align", "dataset=dictionary_files", f"dataset.root={dictionary}", "objective=procrustes", f'objective.vectors="{vectors}"'],
+        "entities": ["align", *graphs.write(folder / "graphs", entities=40, seeds=20, count=160), "objective=entity_fusion", "objective@objective.members.structure=bootea",
+                     "objective.members.structure.width=12", "objective.members.structure.epochs=12", "objective.members.structure.round_epochs=2", "objective.members.structure.batch_size=60",
+                     "objective.members.structure.bootstrap_from=4", "objective.members.structure.bootstrap_threshold=0.1", "objective.matching.merge=tsv", "train.save_every=12"],
         "tokenize": ["tokenize", "dataset=text_files", f"dataset.root={text}", "tokenizer.vocab_size=340"],
         "inspect": ["inspect", "dataset=parallel_files", f"dataset.root={parallel}", "inspection.split=train", f"model.init_from={folder / 'whole' / 'finetune' / 'finetune'}"],
         "mine": ["mine", "dataset=text_files", f"dataset.root={text}", "languages.train=[en-de,en-sw]", "mining.threshold=null", "mining.shard_size=16",
@@ -83,7 +86,7 @@ def outcome(bench, kind: str, name: str) -> dict:
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     results = [
         p
-        for part in ("model", "mappings", "tokenizer", "predictions", "mined")
+        for part in ("model", "mappings", "tokenizer", "predictions", "mined", "graphs", "learning")
         for p in sorted((place / part).rglob("*"))
     ]
     results += [*place.glob("*.svg"), *place.glob("*.md")]
@@ -141,6 +144,20 @@ def test_what_was_read_and_searched_is_not_read_and_searched_again(bench, kind, 
         not list((bench.folder / "went on" / kind / kind).rglob("*.npy"))
         and not (bench.folder / "went on" / kind / kind / "work").exists()
     )
+
+
+def test_graphs_are_learned_on_from_the_last_checkpoint(bench):
+    """Links that the model believes in, false partners and moments are as if nothing had happened."""
+    assert any(line["structure/links"] > 20 for line in whole_history(bench)), "nothing was believed in"
+    assert run(bench, "entities", "graphs", "a round", 5) == -signal.SIGKILL
+    assert run(bench, "entities", "graphs", "a round", 2, (signal.SIGTERM,)) == 143
+    said = (bench.folder / "graphs" / "entities.txt").read_text()
+    assert "zh-en: goes on after round" in said and "stopped by SIGTERM after round" in said
+    finish(bench, "entities", "graphs")
+
+
+def whole_history(bench) -> list[dict]:
+    return [json.loads(line) for line in whole(bench, "entities")["files"]["learning/zh-en.jsonl"].split(b"\n")[:-1]]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +219,7 @@ POINTS = {
     "mixture": {"encoding": 12, "update": 24, "log": 17, "scoring": 28, "saving: flush": 40, "saving: hash": 15, "saving: rename": 8, "replacing a file": 3, "finishing": 1},
     "align": {"encoding": 4, "update": 24, "log": 17, "scoring": 10, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "finetune": {"encoding": 4, "update": 24, "log": 17, "scoring": 8, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
+    "entities": {"a round": 6, "matching": 2, "saving: hash": 15, "saving: rename": 5, "replacing a file": 4, "finishing": 1},
     "solve": {"solving": 2, "saving: hash": 6, "saving: rename": 2, "replacing a file": 2, "finishing": 1},
     "tokenize": {"learning pieces": 2, "saving: flush": 4, "saving: rename": 1, "replacing a file": 2, "finishing": 1},
     "inspect": {"reading": 8, "measuring": 3, "replacing a file": 6, "finishing": 1},

@@ -154,7 +154,7 @@ TASKS = (
 )
 VIEWS = {
     "pretrain": ("text", "parallel"),
-    "align": ("parallel", "tagged_parallel", "dictionary", "text"),
+    "align": ("parallel", "tagged_parallel", "dictionary", "text", "entities"),
     "finetune": TASKS,
     "matrix": TASKS,
 }  # what an objective may read to be one of the stage
@@ -241,11 +241,21 @@ def fits(
         problems.append(
             f"cleaning: {type(objective).__name__} reads {objective.view}, and only plain text is cleaned; choose cleaning=none"
         )
-    from xlt.types import learns_words, links, only_scores, solves  # numpy comes with it, which --cfg job does not need
+    from xlt.types import (  # numpy comes with it, which --cfg job does not need
+        aligns_entities,
+        learns_words,
+        links,
+        only_scores,
+        solves,
+    )
 
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"
+        )
+    if stage != "align" and aligns_entities(objective):
+        problems.append(
+            f"objective: {type(objective).__name__} links the entities of two knowledge graphs; use it with xlt align"
         )
     if stage != "pretrain" and learns_words(objective):
         problems.append(

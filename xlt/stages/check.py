@@ -11,7 +11,7 @@ from xlt.stages.parts import asked, blamed, configs
 from xlt.stages.setup import choose_languages, tokenizer_of
 from xlt.tokenization.load import looks_local
 from xlt.training.progress import Screen
-from xlt.types import learns_words, links
+from xlt.types import aligns_entities, learns_words, links
 
 ASKED = {
     "tokenize": ("train", "train"),
@@ -31,7 +31,7 @@ def run(cfg) -> None:
     for name, part in configs(cfg).items():
         with blamed(name):
             check_data(cfg, name, part, screen)
-    if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve"):
+    if cfg.stage == "tokenize" or hasattr(cfg.objective, "solve") or aligns_entities(cfg.objective):
         return
     if learns_words(cfg.objective):
         cfg.objective.require()
@@ -91,7 +91,7 @@ def check_data(cfg, name: str, part, screen: Screen) -> None:
     key, split = ASKED[cfg.stage]
     if cfg.stage == "inspect":
         split = cfg.inspection.split
-    elif cfg.stage == "align" and links(part.objective):
+    elif cfg.stage == "align" and (links(part.objective) or aligns_entities(part.objective)):
         split = None
     languages, key = asked(cfg, name, getattr(cfg.languages, key), f"languages.{key}")
     found = choose_languages(languages, dataset, view, split, key)

@@ -88,7 +88,7 @@ def choose_languages(asked: list[str] | None, dataset, view: str, split: str | N
     asked = [
         language if "-" in language and language in offered else _canonical(language, offered) for language in asked
     ]
-    if view in ("parallel", "tagged_parallel", "dictionary"):
+    if view in ("parallel", "tagged_parallel", "dictionary", "entities"):
         singles = {language for language in asked if "-" not in language}
         pairs = [p for p in offered if p in asked or set(languages.pair(p)) <= singles]
         if pairs:
