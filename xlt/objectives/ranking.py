@@ -21,6 +21,7 @@ from xlt.errors import ConfigError
 from xlt.models.pooling import pool
 from xlt.objectives import losses, sentence_pairs
 from xlt.objectives.losses import loss  # noqa: F401  a method, too
+from xlt.objectives.pieces import in_pieces
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -106,7 +107,11 @@ def documents(rows: Rows, segment: int, vocabulary: Vocabulary, max_length: int)
 def unit_vectors(self, model, batch: Batch, name: str) -> torch.Tensor:
     """vectors_UD of length 1 of the texts NAME."""
     inputs = {key: batch[f"{name}_{key}"] for key in INPUTS if f"{name}_{key}" in batch.tensors}
-    return F.normalize(pool(model.hidden(inputs, self.layer), inputs["attention_mask"], self.pool).float(), dim=-1)
+
+    def encode(inputs: dict[str, torch.Tensor | None]) -> torch.Tensor:
+        return pool(model.hidden(inputs, self.layer), inputs["attention_mask"], self.pool).float()
+
+    return F.normalize(in_pieces(encode, inputs, batch.piece), dim=-1)
 
 
 def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
