@@ -65,13 +65,19 @@ def test_rows_come_in_order_and_gradients_are_summed(tmp_path):
 
 def learned(rank=None):
     """{objective: (loss of a process's rows, gradient)}; None: of one process with all rows. Encoded two rows at a time, too."""
-    from tests.objectives.test_pieces import model_of
+    from tests.objectives.test_pieces import RETRIEVAL, model_of, queries
     from tests.objectives.test_similarities import INFONCE, MARGIN, VOCABULARY, pairs
 
-    model, rows, found = model_of(0.0), pairs(sum(SIZES)), {}
-    for name, objective in (("contrastive", INFONCE), ("additive_margin", MARGIN)):
+    model, found = model_of(0.0), {}
+    cases = {
+        "contrastive": (INFONCE, pairs),
+        "additive_margin": (MARGIN, pairs),
+        "document_retrieval": (RETRIEVAL, queries),
+    }
+    for name, (objective, make) in cases.items():
         for piece in (None, 2):
             model.zero_grad()
+            rows = make(sum(SIZES))
             mine = rows if rank is None else rows.slice(own(rank).start, own(rank).stop)
             loss = objective.loss(model, replace(objective.collate(mine, VOCABULARY, 99), piece=piece))
             loss.backward()

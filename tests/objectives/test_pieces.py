@@ -33,10 +33,11 @@ def queries(n, seed=1):
     """Rows of document retrieval: a query and two documents, of which the first is right."""
     rng = np.random.default_rng(seed)
     asked = [rng.integers(5, 45, 4) for _ in range(n)]
-    found = [rng.integers(5, 45, 8) for _ in range(n)]
+    wrong = [rng.integers(5, 45, 5) for _ in range(2)]  # each is a document of several rows
+    found = [np.concatenate([rng.integers(5, 45, 3), wrong[i % 2]]) for i in range(n)]
     notes = {
         "document_begins": [np.array([0, 3])] * n,
-        "document_says": [identities([f"{i} right", f"{i} wrong"]) for i in range(n)],
+        "document_says": [identities([f"{i} right", f"{i % 2} wrong"]) for i in range(n)],
         "right": [np.array([1])] * n,
     }
     keys = noise.combine(noise.key(seed), np.arange(n))
