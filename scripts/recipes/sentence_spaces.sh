@@ -24,7 +24,7 @@ score() {  # score NAME MODEL [OVERRIDES ...]
 }
 
 # closed forms, of the embeddings as they are: a mean for every language that has text, a rotation for those with pairs
-align means objective=language_means dataset=mono dataset.root="$XLT_DATA/mono" languages.train=null
+align means objective=language_means objective.rows=1000 dataset=mono dataset.root="$XLT_DATA/mono" languages.train=null
 align rotated objective=contextual_procrustes
 # trained: negatives of the batch, and hard ones; a queue; a teacher, which was solved from the same pairs
 align contrastive objective=contrastive
