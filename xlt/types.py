@@ -135,7 +135,8 @@ class Gold:
 class Batch:
     """Tensors of one forward pass. count: what the summed loss is divided by; tokens: real (not padded) tokens.
 
-    part, weight: of a mixture, whose loss this is and by what its mean is multiplied. languages: of each row, for the log.
+    part, weight: of a mixture, whose loss this is and by what its mean is multiplied. languages: of each row, for the log. piece: rows (or texts) that an
+    objective with `caches_gradients` encodes at a time; None: all.
     """
 
     tensors: Mapping[str, torch.Tensor | None]
@@ -145,6 +146,7 @@ class Batch:
     part: str = ""
     weight: float = 1.0
     languages: tuple[str, ...] = ()
+    piece: int | None = None
 
     def __getitem__(self, name: str) -> torch.Tensor | None:
         return self.tensors[name]
@@ -160,10 +162,11 @@ class Objective(Protocol):
     """What a model learns: what it reads, how a row is encoded and noised, its loss, what it predicts and how that is scored.
 
     view: the view of a data set that it reads. head: the kind of model it needs (one of `xlt.models.heads.KINDS`). An objective may have `require(backbone)`: ConfigError if that model lacks what it needs.
-    separable: whether a batch may be cut into micro-batches without changing the loss (not so for in-batch negatives).
+    separable: whether a batch may be cut into micro-batches without changing the loss (not so for in-batch negatives). `caches_gradients`: if it is true, a batch that
+    may not be cut is at least encoded `batch.piece` rows at a time (see `xlt.objectives.pieces`).
     metric: name of the score that chooses among checkpoints; higher_is_better: for every score.
 
-    These are optional. `loss_by_row`: the loss and, as float (rows, 2) without gradient, each row's loss and count, for the log per language.
+    These are optional. `prepare(model)`: what it needs beside the model while it learns, put there once, before the first update. `loss_by_row`: the loss and, as float (rows, 2) without gradient, each row's loss and count, for the log per language.
     `compare`: from {language: outputs}, scores {metric: {language: score}} that need several languages.
     `annotate(row, encodings)`: {note: what the batch or the scores will need to know of a row}, asked once, when the row is encoded; an array of
     whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand

@@ -8,13 +8,13 @@ import torch
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from tests.models.test_families import MLM, TASK, recurrent, scratch
+from tests.shipped import shipped
 from tests.toy import word_tokenizer
 from xlt import noise
 from xlt.errors import ConfigError
 from xlt.models.build import MultilingualInput, Pretrained, build, save
 from xlt.models.inputs import INPUTS_FILE
 from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.objectives.siamese_classification import Feature, SiameseClassification
 from xlt.types import Rows
@@ -23,7 +23,7 @@ from xlt.vocabulary import Vocabulary
 LANGUAGES = ["en-sw", "de"]
 PAIRS = SequenceClassification(pair=True, pool=Pool.mean, hidden=True, dropout=0.1)
 APART = SiameseClassification(features=[Feature.difference], pool=Pool.mean, normalise=True, hidden=True, dropout=0.0)
-RANKING = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
+RANKING = shipped("contrastive", temperature=0.05, pool="mean", layer=None)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.shipped import shipped
 from tests.toy import word_tokenizer
 from xlt import noise
 from xlt.models.pooling import Pool, pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.types import Rows
 from xlt.vocabulary import Vocabulary
 
@@ -37,7 +37,7 @@ def batch():
 
 def test_the_loss_is_the_formula(batch):
     rows, vocabulary = batch
-    objective, model = Contrastive(temperature=0.1, pool=Pool.mean, layer=None), Embeddings(47)
+    objective, model = shipped("contrastive", temperature=0.1, pool="mean", layer=None), Embeddings(47)
     x = [model.table(torch.tensor(vocabulary.join((s,), 99))).mean(0) for s in rows.segments[0]]
     y = [model.table(torch.tensor(vocabulary.join((s,), 99))).mean(0) for s in rows.segments[1]]
     s = [[math.exp(float(torch.cosine_similarity(a, b, dim=0).detach()) / 0.1) for b in y] for a in x]

@@ -7,13 +7,12 @@ import torch
 from tests.shipped import shipped
 from xlt.errors import ConfigError
 from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
 from xlt.objectives.mixture import Mixture, Part, Updates
 from xlt.objectives.sequence_classification import SequenceClassification
 
 MLM = shipped("masked_lm")
-CROSS = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
+CROSS = shipped("contrastive", temperature=0.05, pool="mean", layer=None)
 TASK = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=0.1)
 
 

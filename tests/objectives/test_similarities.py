@@ -14,7 +14,6 @@ from xlt.errors import ConfigError
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
 from xlt.objectives.additive_margin import AdditiveMargin
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
 from xlt.objectives.mean_squared_error import Held, MeanSquaredError
 from xlt.objectives.optimal_transport import OptimalTransport
@@ -24,7 +23,7 @@ from xlt.vocabulary import Vocabulary
 
 TOKENIZER = word_tokenizer([f"w{i}" for i in range(40)])
 VOCABULARY = Vocabulary.of(TOKENIZER)
-INFONCE = Contrastive(temperature=0.1, pool=Pool.mean, layer=None)
+INFONCE = shipped("contrastive", temperature=0.1, pool="mean", layer=None)
 MARGIN = AdditiveMargin(margin=0.3, temperature=0.1, pool=Pool.mean, layer=1)
 SQUARED = MeanSquaredError(held=None, pool=Pool.mean, layer=None)
 TRANSPORT = OptimalTransport(epsilon=0.1, iterations=5, pool=Pool.mean, layer=None)

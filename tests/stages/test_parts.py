@@ -15,7 +15,6 @@ from xlt.config.schema import Sampling
 from xlt.errors import ConfigError
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
 from xlt.objectives.mean_squared_error import MeanSquaredError
 from xlt.objectives.mixture import Mixture, Part, Updates
@@ -36,7 +35,7 @@ TOKENIZER = word_tokenizer(WORDS)
 VOCABULARY = Vocabulary.of(TOKENIZER)
 MLM = shipped("masked_lm", mask_rate=0.3)
 CAUSAL = shipped("causal_lm")
-CROSS = Contrastive(temperature=0.05, pool=Pool.mean, layer=1)
+CROSS = shipped("contrastive", temperature=0.05, pool="mean", layer=1)
 SQUARED = MeanSquaredError(held=None, pool=Pool.mean, layer=None)
 TRANSPORT = OptimalTransport(epsilon=0.1, iterations=5, pool=Pool.mean, layer=None)
 CORAL = Coral(pool=Pool.mean, layer=None)
@@ -365,13 +364,13 @@ def test_passes_are_counted_over_the_main_parts_rows(tmp_path):
         (mixture(mlm=part(MLM), cross=part(CROSS, languages=["en-fr"])), {},
          "objective.parts.cross.languages: toy has no en-fr with a train split; did you mean en-sw? it has en-de, en-sw"),
         (mixture(mlm=part(MLM, languages=["fr"])), {}, "objective.parts.mlm.languages: toy has no fr with a train split; it has de, en, sw"),
-        (mixture(mlm=part(MLM), cross=part(Contrastive(temperature=0.1, pool=Pool.mean, layer=9))), {},
+        (mixture(mlm=part(MLM), cross=part(shipped("contrastive", temperature=0.1, pool="mean", layer=9))), {},
          "objective.parts.cross.objective.layer: 9, and this model has 2 layers; give 0 (embeddings) to 2, or null"),
-        (mixture(mlm=part(CAUSAL), cross=part(Contrastive(temperature=0.1, pool=Pool.first, layer=None))), {"model": scratch("llama")},
+        (mixture(mlm=part(CAUSAL), cross=part(shipped("contrastive", temperature=0.1, pool="first", layer=None))), {"model": scratch("llama")},
          "objective.parts.cross: objective.pool: first, but llama reads from left to right, so its first token knows nothing of the text; set it to last or mean"),
         (mixture(mlm=part(MLM), cross=part(CROSS)), {"train": {"sampling": Sampling.weights, "weights": {"de": 1, "en": 1, "sw": 1}}},
          "objective.parts.cross.weights: en-de, en-sw has none; name each of en-de, en-sw, with 0 for those to leave out"),
-        (Contrastive(temperature=0.1, pool=Pool.mean, layer=3), {}, "objective.layer: 3, and this model has 2 layers; give 0 (embeddings) to 2, or null"),
+        (shipped("contrastive", temperature=0.1, pool="mean", layer=3), {}, "objective.layer: 3, and this model has 2 layers; give 0 (embeddings) to 2, or null"),
         (mixture(mlm=part(MLM), cross=part(CROSS, max_length=50)), {}, "objective.parts.cross.max_length: 50 tokens are more than the 40 positions this model has; lower it or raise model.max_positions"),
         (mixture(mlm=part(MLM, "0:1,5:0")), {}, "objective.parts: all weights are 0 in update 6; nothing would be learned in it"),
     ],
@@ -384,15 +383,21 @@ def test_what_does_not_fit_is_said_of_the_part(tmp_path, tokenizer, objective, c
     assert str(error.value) == sentence
 
 
+class Whole(Coral):
+    """One of a user's own, that encodes all rows at once."""
+
+    caches_gradients = False
+
+
 @pytest.mark.parametrize(
     ("objective", "sentence"),
     [
-        (mixture(mlm=part(MLM), cross=part(CROSS)), r"hardware.micro_batch_size: Contrastive \(part cross\) takes its negatives from the whole batch, .* lower objective.parts.cross.batch_size"),
-        (mixture(mlm=part(MLM), c=part(CORAL)), r"hardware.micro_batch_size: Coral \(part c\) takes its covariances from the whole batch"),
-        (CORAL, "hardware.micro_batch_size: Coral takes its covariances from the whole batch, .* lower train.batch_size"),
+        (mixture(mlm=part(MLM), c=part(Whole(pool=None, layer=None))), r"hardware.micro_batch_size: Whole \(part c\) takes its covariances from the whole batch, .* lower objective.parts.c.batch_size"),
+        (Whole(pool=None, layer=None), "hardware.micro_batch_size: Whole takes its covariances from the whole batch, .* lower train.batch_size"),
     ],
 )  # fmt: skip
-def test_what_is_not_separable_is_not_split(tmp_path, objective, sentence):
+def test_what_needs_the_whole_batch_at_once_is_not_split(tmp_path, objective, sentence):
     with pytest.raises(ConfigError, match=sentence):
         refuse_splitting(config(tmp_path, objective, micro_batch_size=2))
-    refuse_splitting(config(tmp_path, mixture(mlm=part(MLM), s=part(SQUARED)), micro_batch_size=2))
+    refuse_splitting(config(tmp_path, mixture(mlm=part(MLM), s=part(SQUARED), c=part(CROSS)), micro_batch_size=2))
+    refuse_splitting(config(tmp_path, CORAL, micro_batch_size=2))

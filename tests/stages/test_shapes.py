@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.models.test_families import recurrent, scratch
+from tests.shipped import shipped
 from tests.stages.test_training import MIXED, MLM, TASK, SignalAt, data, equal, figures, tokenizer, weights  # noqa: F401 (fixtures)
 from tests.toy import Toy, stage_config
 from xlt.errors import ConfigError, DataError, Interrupted
@@ -16,14 +17,13 @@ from xlt.models.build import MultilingualInput, Pretrained
 from xlt.models.pooling import Pool
 from xlt.models.shapes import Cell, Direction
 from xlt.objectives.causal_lm import CausalLM
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.coral import Coral
 from xlt.stages import align, finetune, pretrain, zero_shot_eval
 from xlt.tokenization.load import Pretrained as PretrainedTokenizer
 
 TOPICS = {"_target_": "xlt.objectives.sequence_classification.SequenceClassification", "pair": False, "pool": "last", "hidden": True, "dropout": 0.1}  # fmt: skip
 LAST = dataclasses.replace(TASK, pool=Pool.last)
-RANKING = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
+RANKING = shipped("contrastive", temperature=0.05, pool="mean", layer=None)
 CLM = CausalLM(predict_end=True)
 CORAL = Coral(pool=Pool.mean, layer=None)
 GRU = recurrent(cell=Cell.gru, direction=Direction.forward)

@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM
 
+from tests.shipped import shipped
 from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt import signals
-from xlt.errors import ConfigError, Interrupted, NonFinite
+from xlt.errors import Interrupted, NonFinite
 from xlt.models.build import FromScratch
 from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.mixture import Mixture, Part, Updates
 from xlt.objectives.optimal_transport import OptimalTransport
 from xlt.objectives.sequence_classification import SequenceClassification
@@ -71,7 +71,7 @@ TASK = SequenceClassification(pair=False, pool=Pool.first, hidden=True, dropout=
 AS_RUN = dict.fromkeys(("dataset", "languages", "batch_size", "batch_tokens", "max_length", "alpha", "weights"))
 PARTS = {
     "mlm": Part(objective=MLM, weight=1, **AS_RUN),
-    "cross": Part(objective=Contrastive(temperature=0.05, pool=Pool.mean, layer=1), weight="0:1,6:0.2,10:0", **AS_RUN),
+    "cross": Part(objective=shipped("contrastive", temperature=0.05, pool="mean", layer=1), weight="0:1,6:0.2,10:0", **AS_RUN),
     "transport": Part(objective=OptimalTransport(epsilon=0.1, iterations=5, pool=Pool.mean, layer=None), weight=0.5, **{**AS_RUN, "batch_size": 5}),
 }  # fmt: skip
 MIXED, BY_TURNS = (Mixture(updates=updates, parts=PARTS) for updates in Updates)
@@ -141,8 +141,14 @@ class SignalAt:
 
 @pytest.mark.parametrize(
     "objective",
-    [MLM, TASK, Contrastive(temperature=0.05, pool=Pool.mean, layer=None), MIXED, BY_TURNS],
-    ids=["masked_lm", "classification", "contrastive", "mixture", "by turns"],
+    [
+        *(MLM, TASK, shipped("contrastive", layer=None), MIXED, BY_TURNS),
+        *(
+            shipped("contrastive", hard_negatives=2, negatives_by="csls"),
+            shipped("momentum_contrast", queue=11, momentum=0.9),
+        ),
+    ],
+    ids=["masked_lm", "classification", "contrastive", "mixture", "by turns", "hard negatives", "momentum"],
 )
 def test_interrupted_runs_end_in_the_same_bits(tmp_path, data, tokenizer, monkeypatch, objective):
     recipe = {
@@ -211,17 +217,17 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path, data, token
     assert not (tmp_path / "run" / "pretrain" / "metrics.json").exists()
 
 
-def test_contrastive_refuses_micro_batches(tmp_path, data, tokenizer):
-    cfg = stage_config(
-        tmp_path,
-        "align",
-        data,
-        Contrastive(temperature=0.05, pool=Pool.mean, layer=None),
-        encoder(),
-        tokenizer,
-        micro_batch_size=2,
-    )
-    with pytest.raises(
-        ConfigError, match="hardware.micro_batch_size: Contrastive takes its negatives from the whole batch"
-    ):
+RANKING = shipped("contrastive", layer=None)
+
+
+def test_gradients_of_contrastive_batches_are_cached(tmp_path, data, tokenizer):
+    """Encoded in pieces, a batch has the same negatives: the same losses, and weights that agree as far as AdamW lets them."""
+    for name, size in (("whole", None), ("pieces", 3)):
+        cfg = stage_config(
+            tmp_path, "align", data, RANKING, encoder(dropout=0.0), tokenizer, name=name, micro_batch_size=size
+        )
         train(cfg, Recipe(None, "languages.train", False))
+    first, second = (
+        [line["loss"] for line in figures(tmp_path, name, "align")[1] if "loss" in line] for name in ("whole", "pieces")
+    )
+    assert first == pytest.approx(second, rel=1e-4) and len(first) > 3

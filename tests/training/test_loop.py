@@ -9,11 +9,11 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
 
+from tests.shipped import shipped
 from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt.errors import ConfigError, NonFinite
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import align
 from xlt.stages.feeding import batches_of, make_plan
@@ -217,7 +217,7 @@ def test_an_error_in_the_thread_that_prepares_batches_comes_out(tmp_path):
 
 
 def test_contrastive_refuses_micro_batches_before_it_touches_anything(tmp_path):
-    objective = Contrastive(temperature=0.05, pool=Pool.mean, layer=None)
+    objective = shipped("contrastive", temperature=0.05, pool="mean", layer=None)
     cfg = stage_config(tmp_path / "run", "align", Toy({}), objective, None, None, micro_batch_size=2)
     cfg.languages.train = None
     with pytest.raises(ConfigError, match="hardware.micro_batch_size: Contrastive takes its negatives from the whole"):

@@ -14,14 +14,26 @@ def ranking_losses(x_PD: torch.Tensor, y_PD: torch.Tensor, temperature: float, m
 
     margin 0 is symmetric InfoNCE (Oord et al. 2018); else additive margin softmax both ways (Yang et al. 2019, equations 5 and 6).
     """
-    scores_PP = x_PD @ y_PD.T
+    gold_P = torch.arange(len(x_PD), device=x_PD.device)
+    ways = (one_way(x_PD, y_PD, gold_P, temperature, margin), one_way(y_PD, x_PD, gold_P, temperature, margin))
+    return sum(ways) / 2
+
+
+def one_way(
+    x_PD: torch.Tensor,
+    y_QD: torch.Tensor,
+    gold_P: torch.Tensor,
+    temperature: float,
+    margin: float = 0.0,
+    hard_PK: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """losses_P = -log softmax of the cosine with row gold of y, less the margin, among those with all rows of y and, where they are given, further ones of each row's own."""
+    scores_PQ = x_PD @ y_QD.T
     if margin:
-        scores_PP = scores_PP - margin * torch.eye(len(scores_PP), dtype=scores_PP.dtype, device=scores_PP.device)
-    scores_PP = scores_PP / temperature
-    gold_P = torch.arange(len(scores_PP), device=scores_PP.device)
-    return (
-        F.cross_entropy(scores_PP, gold_P, reduction="none") + F.cross_entropy(scores_PP.T, gold_P, reduction="none")
-    ) / 2
+        scores_PQ = scores_PQ - margin * F.one_hot(gold_P, len(y_QD)).to(scores_PQ.dtype)
+    if hard_PK is not None:
+        scores_PQ = torch.cat([scores_PQ, hard_PK], 1)
+    return F.cross_entropy(scores_PQ / temperature, gold_P, reduction="none")
 
 
 def ranking_losses_of(scores_BU: torch.Tensor, row_P: torch.Tensor, right_P: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from xlt.models.families import family
 from xlt.models.heads import KINDS
 from xlt.models.inputs import InputEmbeddings, MultilingualInput, input_embeddings
 from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, load_config, locate
+from xlt.models.space import Space
 from xlt.types import Labels
 
 HEADS_FILE, TASK_FILE = "heads.safetensors", "xlt.json"
@@ -29,7 +30,7 @@ _NO_HEAD = "Unrecognized configuration class"  # how transformers says that an a
 
 
 class Teacher(NamedTuple):
-    """A frozen model, and the classification objective that reads its logits."""
+    """A frozen model, and the classification objective that reads its logits; None where its states are learned from."""
 
     model: TransferModel
     classifier: Any
@@ -41,12 +42,20 @@ class TransferModel(nn.Module):
     Its forward runs any function of (model, batch): data parallelism and autocast wrap forward, whatever the objective computes.
     """
 
-    def __init__(self, backbone, heads: dict[str, nn.Module], task: dict, inputs: InputEmbeddings | None = None):
+    def __init__(
+        self,
+        backbone,
+        heads: dict[str, nn.Module],
+        task: dict,
+        inputs: InputEmbeddings | None = None,
+        space: Space | None = None,
+    ):
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
         self.task = task
         self.inputs = inputs
+        self.space = space
         self.fused = False  # training takes the fast paths of `xlt.models.fused`, where there is one
         self._encodes = fused.encoder(self.reader)
         self._takes = set(inspect.signature(self.reader.forward).parameters)
@@ -62,11 +71,24 @@ class TransferModel(nn.Module):
     def teach(self, classifier) -> None:
         """Keep a copy of this model as it is now, with the objective it was trained by: the teacher, which is neither trained nor saved."""
         copied = copy.deepcopy(self).eval().requires_grad_(False)
-        object.__setattr__(self, "teacher", Teacher(copied, classifier))  # unseen by parameters() and state_dict()
+        self.learn_from(copied, classifier)
+
+    def learn_from(self, teacher: TransferModel, classifier=None) -> None:
+        """Have a frozen model at hand, which is neither trained nor saved. ConfigError for a second one."""
+        if hasattr(self, "teacher"):
+            raise ConfigError("objective: two parts have a teacher, and a model has one; leave one of them out")
+        object.__setattr__(self, "teacher", Teacher(teacher, classifier))  # unseen by parameters() and state_dict()
 
     def hidden(self, inputs: dict[str, torch.Tensor | None], layer: int | None = None) -> torch.Tensor:
         """hidden_BLD of the last layer, or of `layer` (0: embeddings)."""
-        inputs = self._read(inputs)
+        if self.space is None:
+            return self._hidden(self._read(inputs), layer)
+        spoken = inputs.get("language_ids")
+        states_BLD = self._hidden(self._read({k: v for k, v in inputs.items() if k != "language_ids"}), layer)
+        return self.space(states_BLD, spoken, self.backbone.config.num_hidden_layers if layer is None else layer)
+
+    def _hidden(self, inputs: dict[str, torch.Tensor], layer: int | None) -> torch.Tensor:
+        """As the encoder itself gives it."""
         if self.fused and self.training and self._encodes and fused.readable(inputs):
             return fused.encode(self.reader, inputs, layer)
         if layer is None or layer == getattr(self.backbone.config, "num_hidden_layers", None):
@@ -75,8 +97,12 @@ class TransferModel(nn.Module):
 
     def hidden_layers(self, inputs: dict[str, torch.Tensor | None]) -> list[torch.Tensor]:
         """hidden_BLD of the embeddings and of every layer, each as `hidden` gives it, by one forward pass."""
+        spoken = None
+        if self.space is not None:
+            spoken, inputs = inputs.get("language_ids"), {k: v for k, v in inputs.items() if k != "language_ids"}
         found = self.reader(**self._read(inputs), output_hidden_states=True)
-        return [*found.hidden_states[:-1], found.last_hidden_state]
+        states = [*found.hidden_states[:-1], found.last_hidden_state]
+        return states if self.space is None else [self.space(s, spoken, layer) for layer, s in enumerate(states)]
 
     @property
     def reader(self) -> nn.Module:
@@ -91,7 +117,9 @@ class TransferModel(nn.Module):
 
     @property
     def languages(self) -> tuple[str, ...] | None:
-        """Languages that have an embedding; None where the model has no language embeddings."""
+        """Languages that have an embedding, or a place in a solved space; None where the model does not ask which language it reads."""
+        if self.space is not None:
+            return self.space.languages
         return None if self.inputs is None else self.inputs.languages
 
     @property
@@ -161,7 +189,7 @@ def build(
     torch.manual_seed(seed)
     heads = objective.modules(backbone.config.hidden_size, labels)
     inputs = input_embeddings(node, place, backbone.get_input_embeddings().embedding_dim, languages or [])
-    model = TransferModel(backbone, heads, {"labels": labels}, inputs)
+    model = TransferModel(backbone, heads, {"labels": labels}, inputs, Space.load(place))
     if load_heads and heads:
         _load_heads(model, place)
     return model
@@ -272,4 +300,6 @@ def save(model: TransferModel, tokenizer, folder: Path) -> None:
         save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, folder / HEADS_FILE)
     if model.inputs is not None:
         model.inputs.save(folder)
+    if model.space is not None:
+        model.space.save(folder)
     (folder / TASK_FILE).write_text(json.dumps(model.task, indent=2, ensure_ascii=False, sort_keys=True) + "\n")

@@ -25,6 +25,7 @@ class AdditiveMargin:
     view: ClassVar[str] = "parallel"
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = False
+    caches_gradients: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[dict[str, bool]] = sentence_pairs.RETRIEVAL
 

@@ -15,6 +15,7 @@ import torch
 from xlt.alignment.similarity import coral_distance, covariance
 from xlt.models.pooling import Pool, pool
 from xlt.objectives import losses, plain_text
+from xlt.objectives.pieces import in_pieces
 from xlt.objectives.sentence_pairs import check_layer
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -33,6 +34,7 @@ class Coral:
     view: ClassVar[str] = "text"
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = False
+    caches_gradients: ClassVar[bool] = True
     from_batch: ClassVar[str] = "its covariances"
     metric: ClassVar[str] = "coral"
     higher_is_better: ClassVar[dict[str, bool]] = {"coral": False, "variance": True}
@@ -75,7 +77,8 @@ class Coral:
 
     def hidden(self, model, batch: Batch) -> torch.Tensor:
         """hidden_BLD of `layer`."""
-        return model.hidden({name: value for name, value in batch.tensors.items() if name != "language"}, self.layer)
+        inputs = {name: value for name, value in batch.tensors.items() if name != "language"}
+        return in_pieces(lambda piece: model.hidden(piece, self.layer), inputs, batch.piece)
 
     def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:
         return {"vectors": pool(self.hidden(model, batch), batch["attention_mask"], self.pool or Pool.mean).float()}

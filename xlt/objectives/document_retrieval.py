@@ -36,6 +36,7 @@ class DocumentRetrieval:
     view: ClassVar[str] = "retrieval"
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = False
+    caches_gradients: ClassVar[bool] = True
     closed: ClassVar[tuple[str, ...]] = ()
     scores_any: ClassVar[bool] = True
     annotation: ClassVar[str] = ranking.ANNOTATION

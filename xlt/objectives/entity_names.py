@@ -29,7 +29,6 @@ class EntityNames:
     kind: ClassVar[str] = "entities"
     view: ClassVar[str] = "entities"
     head: ClassVar[str] = "encoder"
-    group: ClassVar[str] = "objective"
     metric = property(entity_alignment.metric)
     higher_is_better = property(entity_alignment.higher_is_better)
 

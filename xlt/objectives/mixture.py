@@ -193,6 +193,12 @@ class Mixture:
             if hasattr(part.objective, "require"):
                 part.objective.require(backbone)
 
+    def prepare(self, model) -> None:
+        """What its parts put beside the model."""
+        for part in self.parts.values():
+            if hasattr(part.objective, "prepare"):
+                part.objective.prepare(model)
+
     def loss(self, model, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """That of the batch's part, without its weight."""
         return loss_function(self.parts[batch.part].objective)(model, batch)

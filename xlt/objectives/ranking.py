@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from xlt import metrics
+from xlt import metrics, noise
 from xlt.alignment.index import Index
+from xlt.alignment.processes import gather_rows, processes
 from xlt.alignment.similarity import ranking_losses_of
 from xlt.errors import ConfigError
 from xlt.models.pooling import pool
 from xlt.objectives import losses, sentence_pairs
 from xlt.objectives.losses import loss  # noqa: F401  a method, too
+from xlt.objectives.pieces import in_pieces
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
 
@@ -30,10 +32,12 @@ SHOWN, HEAD = 10, 100  # documents of each query in the predictions, and how man
 
 
 class Texts(NamedTuple):
-    """Different texts of a batch, and which of them each row has. T mentions of U texts. of_T: number of the text; row_T: its row."""
+    """Different texts of a batch, and which of them each row has. T mentions of U texts. of_T: number of the text; row_T: its row. identity_U: int64, the same for the
+    same text in any batch."""
 
     ids: list[np.ndarray]
     languages: list[str]
+    identity_U: np.ndarray
     of_T: np.ndarray
     row_T: np.ndarray
 
@@ -80,7 +84,8 @@ def different(rows: Rows, segment: int, name: str, side: int | None, vocabulary:
                 languages.append(spoken)
             of.append(known[key])
             row.append(i)
-    return Texts(ids, languages, np.array(of), np.array(row))
+    identity_U = np.array([noise.key(*map(str, key)) for key in known], np.uint64).view(np.int64)
+    return Texts(ids, languages, identity_U, np.array(of), np.array(row))
 
 
 def read(texts: Texts, name: str, vocabulary: Vocabulary) -> tuple[dict[str, torch.Tensor | None], int]:
@@ -99,6 +104,7 @@ def documents(rows: Rows, segment: int, vocabulary: Vocabulary, max_length: int)
         for begins, (n,) in zip(rows.notes["document_begins"], rows.notes["right"], strict=True)
     ]
     tensors["right"] = torch.from_numpy(np.concatenate(right))
+    tensors["document_identity"] = torch.from_numpy(texts.identity_U)
     tensors |= {"document_of": torch.from_numpy(texts.of_T), "document_row": torch.from_numpy(texts.row_T)}
     return tensors, tokens
 
@@ -106,16 +112,37 @@ def documents(rows: Rows, segment: int, vocabulary: Vocabulary, max_length: int)
 def unit_vectors(self, model, batch: Batch, name: str) -> torch.Tensor:
     """vectors_UD of length 1 of the texts NAME."""
     inputs = {key: batch[f"{name}_{key}"] for key in INPUTS if f"{name}_{key}" in batch.tensors}
-    return F.normalize(pool(model.hidden(inputs, self.layer), inputs["attention_mask"], self.pool).float(), dim=-1)
+
+    def encode(inputs: dict[str, torch.Tensor | None]) -> torch.Tensor:
+        return pool(model.hidden(inputs, self.layer), inputs["attention_mask"], self.pool).float()
+
+    return F.normalize(in_pieces(encode, inputs, batch.piece), dim=-1)
 
 
 def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """-log softmax of each right document among all of the batch that are not right, the mean over a row's right ones (Karpukhin et al. 2020, section 3.2)."""
-    asking_BD, documents_UD = self.asking(model, batch), unit_vectors(self, model, batch, "document")
-    row_P, of_P = (batch[f"document_{which}"][batch["right"]] for which in ("row", "of"))
+    """-log softmax of each right document among all of the batch that are not right, the mean over a row's right ones (Karpukhin et al. 2020, section 3.2).
+
+    With several processes, the batch is that of all of them.
+    """
+    asking_BD, own_UD = self.asking(model, batch), unit_vectors(self, model, batch, "document")
+    row_P, own_P = (batch[f"document_{which}"][batch["right"]] for which in ("row", "of"))
+    documents_UD, number_U = of_all(own_UD, batch["document_identity"])
+    of_P = number_U[own_P]
     losses_P = ranking_losses_of(asking_BD @ documents_UD.T / self.temperature, row_P, of_P)
     sums_B, counts_B = (losses.by_row(v, row_P, batch.rows) for v in (losses_P, torch.ones_like(losses_P)))
     return losses.one_a_row(sums_B / counts_B)
+
+
+def of_all(documents_UD: torch.Tensor, identity_U: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(the different documents of the batches of all processes, the number among them of each of this process's)."""
+    (every_QD,), first = gather_rows(documents_UD)
+    if processes() == 1:
+        return documents_UD, torch.arange(len(documents_UD), device=documents_UD.device)
+    (identity_Q1,), _ = gather_rows(identity_U[:, None])
+    different, number_Q = identity_Q1[:, 0].unique(return_inverse=True)
+    places = torch.arange(len(number_Q), device=number_Q.device)
+    earliest = places.new_full((len(different),), len(number_Q)).scatter_reduce(0, number_Q, places, "amin")
+    return every_QD[earliest], number_Q[first : first + len(documents_UD)]
 
 
 def predict(self, model, batch: Batch) -> dict[str, torch.Tensor | list[torch.Tensor]]:

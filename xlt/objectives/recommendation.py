@@ -46,6 +46,7 @@ class Recommendation:
     view: ClassVar[str] = "recommendation"
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = False
+    caches_gradients: ClassVar[bool] = True
     closed: ClassVar[tuple[str, ...]] = ()
     metric: ClassVar[str] = "ndcg_at_10"
 

@@ -46,6 +46,7 @@ class ResponseRanking:
     view: ClassVar[str] = "dialog"
     head: ClassVar[str] = "encoder"
     separable: ClassVar[bool] = False
+    caches_gradients: ClassVar[bool] = True
     closed: ClassVar[tuple[str, ...]] = ()
     scores_any: ClassVar[bool] = True
     annotation: ClassVar[str] = f"responses 1, {ranking.ANNOTATION}"

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from xlt.alignment.processes import gather_rows
 from xlt.alignment.retrieval import retrieval_accuracy, retrieval_hits
-from xlt.alignment.similarity import ranking_losses
+from xlt.alignment.similarity import one_way
 from xlt.errors import ConfigError
 from xlt.models.pooling import pool
 from xlt.objectives.losses import loss, one_a_row  # noqa: F401  a method, too
+from xlt.objectives.pieces import in_pieces
 from xlt.objectives.plain_text import modules  # noqa: F401  the model's states are compared as they are
 from xlt.types import Batch, Gold, Rows
 from xlt.vocabulary import Vocabulary, model_inputs
@@ -74,7 +76,11 @@ def states(self, model, batch: Batch, side: str) -> torch.Tensor:
 
 def vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
     """vectors_PD of one side: its states pooled by `self.pool`, not normalised."""
-    return pool(states(self, model, batch, side), batch[f"{side}_attention_mask"], self.pool).float()
+
+    def encode(inputs: dict[str, torch.Tensor | None]) -> torch.Tensor:
+        return pool(model.hidden(inputs, self.layer), inputs["attention_mask"], self.pool).float()
+
+    return in_pieces(encode, {k: v for k, v in one_side(batch, side).items() if k != "mass"}, batch.piece)
 
 
 def unit_vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
@@ -83,9 +89,22 @@ def unit_vectors(self, model, batch: Batch, side: str) -> torch.Tensor:
 
 
 def ranked(self, model, batch: Batch, margin: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """`loss_by_row` of translation ranking with in-batch negatives, at `self.temperature`."""
+    """`loss_by_row` of translation ranking with in-batch negatives, of the batches of all processes, at `self.temperature`."""
     x_PD, y_PD = (unit_vectors(self, model, batch, side) for side in SIDES)
-    return one_a_row(ranking_losses(x_PD, y_PD, self.temperature, margin))
+    (x_QD, y_QD), first = gather_rows(x_PD, y_PD)
+    gold_P = torch.arange(first, first + len(x_PD), device=x_PD.device)
+    losses_P = torch.zeros_like(gold_P, dtype=x_PD.dtype)
+    for asking_PD, among_QD, side in ((x_PD, y_QD, "target"), (y_PD, x_QD, "source")):
+        hard_PK = own_cosines(self, model, batch, asking_PD, side) if f"there_{side}" in batch.tensors else None
+        losses_P = losses_P + one_way(asking_PD, among_QD, gold_P, self.temperature, margin, hard_PK) / 2
+    return one_a_row(losses_P)
+
+
+def own_cosines(self, model, batch: Batch, asking_PD: torch.Tensor, side: str) -> torch.Tensor:
+    """cosines_PK of unit vectors with the negatives of each row in that side's language (`xlt.objectives.hard_negatives`); -inf where it has fewer."""
+    there_PK = batch[f"there_{side}"]
+    hard_PKD = unit_vectors(self, model, batch, f"hard_{side}").view(*there_PK.shape, -1)
+    return torch.einsum("pd,pkd->pk", asking_PD, hard_PKD).masked_fill(~there_PK, -torch.inf)
 
 
 def predict(self, model, batch: Batch) -> dict[str, torch.Tensor]:

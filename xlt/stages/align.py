@@ -1,4 +1,5 @@
-"""xlt align: a shared space, trained on parallel sentences (an encoder), or solved from them (embeddings) or from a dictionary (a mapping of word vectors).
+"""xlt align: a shared space, trained on parallel sentences (an encoder), or solved from them (embeddings) or from a dictionary (a mapping of word vectors,
+or of an encoder's states).
 
 With an objective that links words, what such a space is for: links between the words of translations, and tags carried along them (`xlt.stages.linking`).
 With one that links entities, a space for two knowledge graphs (`xlt.stages.entities`).
@@ -6,7 +7,7 @@ With one that links entities, a space for two knowledge graphs (`xlt.stages.enti
 
 from __future__ import annotations
 
-from xlt.stages import embedding, entities, linking, mapping
+from xlt.stages import embedding, entities, linking, mapping, spaces
 from xlt.stages.training import Recipe, train
 from xlt.types import aligns_entities, links
 
@@ -17,6 +18,8 @@ def run(cfg) -> float:
         return entities.run(cfg)
     if hasattr(cfg.objective, "solve"):
         return mapping.run(cfg)
+    if hasattr(cfg.objective, "solve_space") or getattr(cfg.objective, "removes_means", False):
+        return spaces.run(cfg)
     if hasattr(cfg.objective, "embed"):
         return embedding.run(cfg)
     if links(cfg.objective):

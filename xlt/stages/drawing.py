@@ -34,17 +34,18 @@ def title_of(train: Train) -> str:
 
 
 def micro_batches(objective, rows: Rows, hardware: Hardware, vocabulary: Vocabulary, max_length: int) -> list[Batch]:
-    """The rows of an update in batches of hardware.micro_batch_size, else by length where that saves padding; in one where the loss is no sum over rows."""
+    """The rows of an update in batches of hardware.micro_batch_size, else by length where that saves padding; in one, that is encoded in pieces, where the loss is no sum over rows."""
     size, least = hardware.micro_batch_size, hardware.group_tokens
     rows = own_rows(objective, rows, vocabulary, max_length)
-    if size is not None:
+    if size is not None and objective.separable:
         parts = [rows.slice(i, i + size) for i in range(0, len(rows), size)]
     elif least is not None and objective.separable:
         parts = [rows.take(group) for group in like_lengths(costs_of(objective, rows, vocabulary, max_length), least)]
     else:
         parts = [rows]
     batches = [objective.collate(part, vocabulary, max_length) for part in parts]
-    return [replace(b, languages=tuple(part.languages)) for b, part in zip(batches, parts, strict=True)]
+    piece = None if objective.separable else size
+    return [replace(b, languages=tuple(part.languages), piece=piece) for b, part in zip(batches, parts, strict=True)]
 
 
 def costs_of(objective, rows: Rows, vocabulary: Vocabulary, max_length: int) -> np.ndarray:

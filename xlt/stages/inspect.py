@@ -94,7 +94,7 @@ def run(cfg) -> float:
 
 def reader_of(cfg, spec, tokenizer, codes: list[str], accelerator, every_layer: bool) -> tuple[Reader, int]:
     """(what turns sentences of these languages into vectors of every layer, or of one; the layer that spec chooses). spec: has pool, layer, head and modules."""
-    group = getattr(spec, "group", type(spec).__name__.lower())
+    group = "objective" if hasattr(spec, "view") else type(spec).__name__.lower()
     try:
         model = build(cfg.model, spec.head, spec, None, tokenizer, cfg.seed)
     except ConfigError as error:

@@ -17,7 +17,7 @@ from xlt.errors import ConfigError
 from xlt.models.build import TransferModel, max_tokens
 from xlt.models.shapes import check_head
 from xlt.objectives.mixture import Mixture
-from xlt.run import RunDirectory
+from xlt.run import RunDirectory, parent_lineage
 from xlt.stages.setup import changed, choose_languages, clean_text, encode_all
 from xlt.stages.streaming import is_streamed
 from xlt.training.progress import Screen
@@ -106,9 +106,10 @@ def asked(cfg, name: str, languages: list[str] | None, key: str) -> tuple[list[s
 
 
 def refuse_splitting(cfg) -> None:
-    """ConfigError if hardware.micro_batch_size would cut a batch whose loss is not a sum over its rows."""
+    """ConfigError if hardware.micro_batch_size would cut a batch whose loss is not a sum over its rows, and which is not encoded in pieces either."""
     for name, part in configs(cfg).items():
-        if not part.objective.separable and cfg.hardware.micro_batch_size is not None:
+        whole = not part.objective.separable and not getattr(part.objective, "caches_gradients", False)
+        if whole and cfg.hardware.micro_batch_size is not None:
             what = getattr(part.objective, "from_batch", "its negatives")
             raise ConfigError(
                 f"hardware.micro_batch_size: {type(part.objective).__name__}{f' (part {name})' if name else ''} takes {what} from the whole "
@@ -165,6 +166,10 @@ def _refuse_streaming(cfg, streamed: bool, labelled: bool) -> None:
         raise ConfigError(
             f"dataset.streaming: {type(cfg.objective).__name__} notes things of rows when they are encoded; set it to false"
         )
+    if streamed and getattr(cfg.objective, "hard_negatives", 0):
+        raise ConfigError(
+            f"dataset.streaming: {type(cfg.objective).__name__} searches hard negatives among all rows; set it to false, or objective.hard_negatives=0"
+        )
     if streamed and getattr(cfg.objective, "reads_counts", False):
         raise ConfigError(
             f"dataset.streaming: {type(cfg.objective).__name__} chooses tokens by how often all the text has them; set it to false, or "
@@ -200,6 +205,12 @@ def check_layer(model: TransferModel, objective, place: str) -> None:
         raise ConfigError(
             f"{place}.layer: {layer}, and this model has {layers} layers; give 0 (embeddings) to {layers}, or null"
         )
+
+
+def beside(parts: list[LearnedPart]) -> dict[str, dict | None]:
+    """What identifies the models that a run learns from beside its parent: teachers, and encoders that hard negatives are searched with."""
+    named = (getattr(part.cfg.objective, key, None) for part in parts for key in ("teacher", "negatives_from"))
+    return {path: parent_lineage(path) for path in named if path}
 
 
 def by_dataset(parts: list[LearnedPart], facts: Callable[[LearnedPart], dict]) -> dict[str, dict]:

@@ -13,7 +13,8 @@ from xlt.models.build import TransferModel, build, read_labelled_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
-from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
+from xlt.stages.negatives import with_negatives
+from xlt.stages.parts import LearnedPart, beside, by_dataset, check_fit, configs, read, refuse_splitting
 from xlt.stages.protocols import settle, whole_or_part
 from xlt.stages.scoring import mean_score, score_parts, show
 from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
@@ -78,6 +79,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()},
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
+            **({"beside": models} if (models := beside(parts)) else {}),
         }
     )
 
@@ -100,7 +102,9 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         }
         if recipe.labelled and main.name:  # what is scored later is the task alone
             model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
-    parts = [part.read_by(model) for part in parts]
+    if hasattr(objective, "prepare"):
+        objective.prepare(model)
+    parts = with_negatives([part.read_by(model) for part in parts], model, tokenizer, accelerator, run, screen)
     feed, sampling = draw(cfg, parts, labels, tokenizer)
     frozen = freeze(model, settings.freeze)
     announce(screen, cfg, model, sampling, feed.steps)
