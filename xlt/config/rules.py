@@ -22,7 +22,7 @@ _POSITIVE = (
     "log_every",
     "keep",
 )
-_FROM_ZERO = ("warmup", "weight_decay", "eval_every", "save_every")
+_FROM_ZERO = ("warmup", "weight_decay", "eval_every", "save_every", "reset_layers", "unfreeze_every")
 _SHARES = ("beta1", "beta2")
 
 
@@ -50,7 +50,7 @@ def check(
         for name in _SHARES
         if not 0 <= getattr(train, name) <= 1
     ]
-    problems += _who_is_drawn(train)
+    problems += _who_is_drawn(train) + _layers(train)
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
@@ -97,6 +97,23 @@ def _who_is_drawn(train: schema.Train) -> list[str]:
             f"train.epoch_cap: {train.epoch_cap} is not above 0; give the passes a language's text may have"
         )
     return problems + _weights(train)
+
+
+def _layers(train: schema.Train) -> list[str]:
+    problems = []
+    if train.freeze_layers is not None and train.freeze_layers < 0:
+        problems.append(f"train.freeze_layers: {train.freeze_layers} is below 0; 0 is the embeddings, null none")
+    if not 0 < train.layer_decay <= 1:
+        problems.append(f"train.layer_decay: {train.layer_decay} is not in (0, 1]; 0.95 is usual, 1 gives all layers one rate")
+    if train.rates is None:
+        return problems
+    if not isinstance(train.rates, dict):
+        return [*problems, f"train.rates: {train.rates!r} where {{PATTERN:FACTOR,...}} is expected; null gives all one rate"]
+    return problems + [
+        f"train.rates.{pattern}: {factor!r} is not a number above 0; give one, or name it in train.freeze"
+        for pattern, factor in train.rates.items()
+        if not is_weight(factor) or factor == 0
+    ]
 
 
 def _weights(train: schema.Train) -> list[str]:

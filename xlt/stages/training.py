@@ -21,8 +21,10 @@ from xlt.stages.streaming import lineage
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
+from xlt.training.layers import Layers
+from xlt.training.layers import rows as learning_rows
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
-from xlt.training.optimizer import LearningRate, adamw, freeze
+from xlt.training.optimizer import LearningRate, adamw
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
 from xlt.types import Gold, Labels, closed
@@ -101,13 +103,15 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
     parts = [part.read_by(model) for part in parts]
     feed, sampling = draw(cfg, parts, labels, tokenizer)
-    frozen = freeze(model, settings.freeze)
+    layers = Layers(model, settings, feed.steps)
+    layers.prepare(cfg.seed)
+    courses = layers.courses()
+    learning = layers.table(courses, settings.learning_rate)
     announce(screen, cfg, model, sampling, feed.steps)
-    if frozen:
-        screen.say(f"{frozen:,} parameters are frozen")
+    screen.table(*learning_rows(learning))
     check_fit(cfg, parts, model)
 
-    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
+    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay, courses)
     model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
     model = accelerator.prepare_model(model)
     plain: TransferModel = accelerator.unwrap_model(model)
@@ -165,6 +169,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             ],
             **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
             "parameters": sum(p.numel() for p in plain.parameters()),
+            "learning": learning,
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
                 "tokens": progress.tokens,

@@ -21,7 +21,8 @@ from xlt.errors import Interrupted, NonFinite
 from xlt.training import tally
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
-from xlt.training.optimizer import LearningRate, clip
+from xlt.training.layers import thaw
+from xlt.training.optimizer import LearningRate, clip, set_rates
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
 from xlt.types import Batch, BatchOf, Objective, loss_function
@@ -134,6 +135,7 @@ def fit(
         save()
     for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
         counts = tally.counts_of(window)
+        thaw(optimizer, step)
         torch.manual_seed(int(noise.key(seed, "dropout", step) >> 1))
         losses, rows = [], []
         for batch in window:
@@ -150,8 +152,7 @@ def fit(
                 f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
                 f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
             )
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
+        set_rates(optimizer, learning_rate(step))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
