@@ -160,6 +160,8 @@ PROTOCOLS = {
     "few_shot": ("finetune", "zero-shot-eval"),
     "translations": ("finetune", "zero-shot-eval"),
     "leakage": ("zero-shot-eval", "matrix"),
+    "adversarial": ("pretrain", "align", "finetune"),
+    "perturbation": ("pretrain", "align", "finetune"),
     "inspection": ("inspect",),
     "mining": ("mine",),
     "gold": ("mine",),
@@ -183,6 +185,8 @@ def fits(
     few_shot: Any,
     translations: Any,
     leakage: Any,
+    adversarial: Any = None,
+    perturbation: Any = None,
     inspection: Any = None,
     mining: Any = None,
     gold: Any = None,
@@ -206,6 +210,8 @@ def fits(
         ("few_shot", few_shot),
         ("translations", translations),
         ("leakage", leakage),
+        ("adversarial", adversarial),
+        ("perturbation", perturbation),
         ("inspection", inspection),
         ("mining", mining),
         ("gold", gold),
@@ -239,6 +245,12 @@ def fits(
         )
     from xlt.types import learns_words, links, only_scores, solves  # numpy comes with it, which --cfg job does not need
 
+    untrained = stage in VIEWS and any(kind(objective) for kind in (solves, learns_words, links, only_scores))
+    problems += [
+        f"{key}: {type(objective).__name__} has no training that it could join; set it to null"
+        for key, chosen in (("adversarial", adversarial), ("perturbation", perturbation))
+        if chosen is not None and untrained
+    ]
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"

@@ -162,4 +162,6 @@ class StageConfig:
     few_shot: Any = None  # finetune; in zero-shot-eval it names the runs of a sweep
     translations: Any = None  # finetune, zero-shot-eval: the data set that holds them
     selection: str | None = None  # zero-shot-eval, matrix: source-dev, oracle, average, or all of them
+    adversarial: Any = None  # pretrain, align, finetune: who plays against the model for the language
+    perturbation: Any = None  # pretrain, align, finetune: how embeddings are perturbed against the loss
     leakage: Any = None  # zero-shot-eval, matrix

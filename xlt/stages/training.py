@@ -11,6 +11,7 @@ from xlt.data.encode import Table
 from xlt.errors import ConfigError
 from xlt.models.build import TransferModel, build, read_labelled_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages import adversarial
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
@@ -63,6 +64,7 @@ def train(cfg, recipe: Recipe) -> float:
 
 
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
+    asked = cfg
     if recipe.labelled:
         cfg, recipe = settle(cfg, recipe, screen)
     objective, settings = cfg.objective, cfg.train
@@ -73,10 +75,12 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         raise ConfigError(
             f"dataset: {main.cfg.dataset.name} has no dev split for {', '.join(main.languages)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
         )
+    text = adversarial.read_text(asked, main, recipe.labelled, tokenizer)
     lineages = {part: lineage_of(part) for part in parts}
     run.record(
         {
-            "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()},
+            "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()}
+            | ({} if text is None else text.lineage),
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
         }
@@ -87,6 +91,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if recipe.labelled and protocol is None:
         protocol = whole_or_part(main.cfg.dataset, main.cfg.objective.view, main.languages)
     spoken = [code for part in parts for code in (*part.languages, *part.dev)]
+    spoken += adversarial.spoken(text)
     if getattr(objective, "continues_task", False):
         model = continue_task(cfg, tokenizer, spoken)
     else:
@@ -112,12 +117,18 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     check_fit(cfg, parts, model)
 
     optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay, courses)
+    against = None if text is None else adversarial.opponent(text, model, parts[0], feed.steps, accelerator)
     model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
     model = accelerator.prepare_model(model)
     plain: TransferModel = accelerator.unwrap_model(model)
     if hasattr(plain, "teacher"):
         plain.teacher.model.to(accelerator.device)
-    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
+    probed, before = None, {}
+    if text is not None:
+        probed = parts[0].vocabulary.read_by(plain, list(text.tables))
+        before = adversarial.probe(model, text, probed, accelerator)
+    beside = {} if against is None else {"adversary": (against.discriminator, against.optimizer)}
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn, beside)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
     if progress.position:
         feed.seek(progress.position)
@@ -146,6 +157,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             screen=screen,
             position=feed.position,
             candidates=Candidates(run.path / "candidates", settings.candidates),
+            opponent=against,
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):
@@ -154,6 +166,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     figures, settled = score_and_settle(model, parts, labels, accelerator)
     if settled:
         plain.task["objective"] = {**plain.task["objective"], **settled}
+    after = {} if text is None else adversarial.probe(model, text, probed, accelerator)
     files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
     run.finish(
         {
@@ -170,6 +183,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
             "parameters": sum(p.numel() for p in plain.parameters()),
             "learning": learning,
+            **({} if text is None else {"adversarial": adversarial.summary(text, before, after)}),
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
                 "tokens": progress.tokens,

@@ -19,6 +19,7 @@ import torch
 from xlt import noise, signals
 from xlt.errors import Interrupted, NonFinite
 from xlt.training import tally
+from xlt.training.adversary import Opponent
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.layers import thaw
@@ -91,9 +92,10 @@ def fit(
     screen: Screen,
     position: Callable[[int], dict] | None = None,
     candidates: Candidates | None = None,
+    opponent: Opponent | None = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
-    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation.
+    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. opponent: plays against the model in each update.
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -144,6 +146,8 @@ def fit(
             accelerator.backward(batch.weight * loss / max(counts[batch.part], 1))
             losses.append(loss.detach())
             rows.append(by_row)
+        if opponent is not None:
+            opponent.play(model, step)
         norm = clip(model.parameters(), max_grad_norm)
         losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
         if not all(map(math.isfinite, losses)) or not math.isfinite(float(norm)):
@@ -171,6 +175,7 @@ def fit(
                     "grad_norm": float(norm),
                     "tokens": progress.tokens,
                     "tokens_per_second": round(speed, 1),
+                    **({} if opponent is None else {"adversarial": opponent.figures}),
                 },
             )
             note = f"{tally.note(means)}  {speed:,.0f} tokens/s"
