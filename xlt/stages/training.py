@@ -158,6 +158,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             position=feed.position,
             candidates=Candidates(run.path / "candidates", settings.candidates),
             opponent=against,
+            perturbation=cfg.perturbation,
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):

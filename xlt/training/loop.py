@@ -24,6 +24,7 @@ from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.layers import thaw
 from xlt.training.optimizer import LearningRate, clip, set_rates
+from xlt.training.perturbation import FGM, FreeLB
 from xlt.training.progress import Screen
 from xlt.training.tracking import MetricsLog
 from xlt.types import Batch, BatchOf, Objective, loss_function
@@ -93,9 +94,11 @@ def fit(
     position: Callable[[int], dict] | None = None,
     candidates: Candidates | None = None,
     opponent: Opponent | None = None,
+    perturbation: FGM | FreeLB | None = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
     position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. opponent: plays against the model in each update.
+    perturbation: of the embeddings, in each pass.
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -141,9 +144,14 @@ def fit(
         torch.manual_seed(int(noise.key(seed, "dropout", step) >> 1))
         losses, rows = [], []
         for batch in window:
-            outcome = model(compute, batch.to(accelerator.device))
+            batch, scale = batch.to(accelerator.device), batch.weight / max(counts[batch.part], 1)
+            if perturbation is None:
+                outcome = model(compute, batch)
+                accelerator.backward(batch.weight * (outcome[0] if isinstance(outcome, tuple) else outcome) / max(counts[batch.part], 1))
+            else:
+                key = int(noise.key(seed, "perturbation", step))
+                outcome = perturbation.backward(model, compute, batch, scale, accelerator.backward, key)
             loss, by_row = outcome if isinstance(outcome, tuple) else (outcome, None)
-            accelerator.backward(batch.weight * loss / max(counts[batch.part], 1))
             losses.append(loss.detach())
             rows.append(by_row)
         if opponent is not None:
