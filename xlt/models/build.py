@@ -29,10 +29,11 @@ _NO_HEAD = "Unrecognized configuration class"  # how transformers says that an a
 
 
 class Teacher(NamedTuple):
-    """A frozen model, and the classification objective that reads its logits."""
+    """A frozen model, and the classification objective that reads its logits. weights: of its labels, where they are learned (see `xlt.stages.pseudo_labels`)."""
 
     model: TransferModel
     classifier: Any
+    weights: torch.Tensor | None = None
 
 
 class TransferModel(nn.Module):

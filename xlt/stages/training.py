@@ -16,6 +16,7 @@ from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
 from xlt.stages.protocols import settle, whole_or_part
+from xlt.stages.pseudo_labels import survey
 from xlt.stages.scoring import mean_score, score_parts, show
 from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
 from xlt.stages.streaming import lineage
@@ -107,6 +108,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         if recipe.labelled and main.name:  # what is scored later is the task alone
             model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
     parts = [part.read_by(model) for part in parts]
+    survey(model, parts[0], accelerator, screen)
     feed, sampling = draw(cfg, parts, labels, tokenizer)
     layers = Layers(model, settings, feed.steps)
     layers.prepare(cfg.seed)
