@@ -125,7 +125,7 @@ def chain(tmp_path, tokenizer, objective, **changes):  # noqa: F811
 )
 def test_a_language_of_other_words_is_learned(tmp_path, tokenizer, objective):  # noqa: F811
     before, after = chain(tmp_path, tokenizer, objective)
-    assert before < 0.6 and after > 0.9
+    assert before < 0.7 and after > 0.9
 
 
 def test_what_cannot_be_is_said(tmp_path, tokenizer):  # noqa: F811
