@@ -13,7 +13,19 @@ FILES = sorted(ROOT.rglob("*.py"))
 LEVEL = {
     "errors": 0,
     **dict.fromkeys(
-        ("metrics", "answers", "languages", "types", "noise", "schedules", "signals", "surface", "vocabulary", "files"),
+        (
+            "metrics",
+            "answers",
+            "languages",
+            "types",
+            "noise",
+            "schedules",
+            "signals",
+            "surface",
+            "vocabulary",
+            "files",
+            "processes",
+        ),
         1,
     ),
     **dict.fromkeys(("objectives", "alignment", "models", "data", "tokenization", "reporting"), 2),
@@ -23,6 +35,7 @@ LEVEL = {
 }
 SIDEWAYS = {  # between rooms of one level
     ("types", "vocabulary"),
+    ("processes", "signals"),
     ("vocabulary", "surface"),
     ("vocabulary", "languages"),
     ("surface", "languages"),

@@ -80,6 +80,8 @@ def report(error: BaseException) -> int:
     """Print an error as the user should see it; returns its exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
+    if getattr(error, "silent", False):  # another process of the run tells it
+        return error.exit_code
     if isinstance(error, XltError):
         for line in str(error).split("\n"):
             print(f"xlt: {line}", file=sys.stderr)
@@ -190,7 +192,8 @@ def _stage(stage: str, argv: list[str], action: Callable | None = None) -> int:
     argv = [_recipe(stage, argument, folders) for argument in argv]
     from xlt.config import compose
 
-    return compose.run(stage, _overrides_first(stage, argv), plugins, action or _stage_function(stage), report)
+    function = action or _stage_function(stage)
+    return compose.run(stage, _overrides_first(stage, argv), plugins, function, report, launches=action is None)
 
 
 def _stage_function(stage: str) -> Callable:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import yaml
 
-from xlt import files
-from xlt.errors import CannotResume, RunInUse
+from xlt import files, processes
+from xlt.errors import CannotResume, ConfigError, RunInUse
 from xlt.tokenization.load import resolve
 
 SCHEMA = 1
@@ -32,6 +32,8 @@ _PACKAGES = ("xlt", "torch", "transformers", "tokenizers", "sentencepiece", "num
 
 class Finished(Exception):
     """The same run is there already, complete. Not an error: the command has nothing to do."""
+
+    exit_code = 0
 
 
 @dataclass
@@ -45,31 +47,44 @@ class RunDirectory:
     resumed: bool = False
 
     @classmethod
-    def open(cls, path: str | Path, stage: str, config: dict, overwrite: bool) -> RunDirectory:
-        """Lock it and see what is there. RunInUse, Finished, or CannotResume if what is there was asked differently."""
+    def open(cls, path: str | Path, stage: str, config: dict, overwrite: bool, shared: bool = False) -> RunDirectory:
+        """Lock it and see what is there. RunInUse, Finished, or CannotResume if what is there was asked differently.
+
+        shared: the work can be done by several processes, of which the first one holds it, and alone writes there. ConfigError if they are several and it cannot.
+        """
+        if processes.world() > 1 and not shared:
+            raise processes.agreed(
+                ConfigError(
+                    f"hardware.processes: {processes.world()} processes were started, but this work of xlt {stage} is done by one; choose hardware=cpu or hardware=gpu"
+                )
+            )
         run = cls(Path(path), stage, config)
-        run._lock()
-        asked = run.path / "config.yaml"
+        run.resumed = processes.first(lambda: run._take(overwrite))
+        return run
+
+    def _take(self, overwrite: bool) -> bool:
+        """Whether the run that lies there goes on."""
+        self._lock()
+        asked = self.path / "config.yaml"
         if asked.exists():
-            differences = run._differences(yaml.safe_load(asked.read_text(encoding="utf-8")))
-            finished = (run.path / "metrics.json").exists()
-            if overwrite or not run._begun():
-                run._clear()
+            differences = self._differences(yaml.safe_load(asked.read_text(encoding="utf-8")))
+            finished = (self.path / "metrics.json").exists()
+            if overwrite or not self._begun():
+                self._clear()
             elif differences:
                 raise CannotResume(
-                    f"{run.path}: a run with another config lies there ({'; '.join(differences[:5])}); set run.overwrite=true to remove it, or another run.name"
+                    f"{self.path}: a run with another config lies there ({'; '.join(differences[:5])}); set run.overwrite=true to remove it, or another run.name"
                 )
             elif finished:
                 raise Finished(
-                    f"{run.path} is finished; see {run.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name"
+                    f"{self.path} is finished; see {self.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name"
                 )
             else:
-                run.resumed = True
-                return run
-        elif strange := [p.name for p in run.path.iterdir() if not p.name.startswith(".")]:
-            raise CannotResume(f"{run.path}: holds {strange[0]!r} but no run of xlt; give another run.dir or run.name")
-        files.write_text(asked, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        return run
+                return True
+        elif strange := [p.name for p in self.path.iterdir() if not p.name.startswith(".")]:
+            raise CannotResume(f"{self.path}: holds {strange[0]!r} but no run of xlt; give another run.dir or run.name")
+        files.write_text(asked, yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        return False
 
     def _lock(self) -> None:
         with files.disk(self.path):
@@ -103,8 +118,11 @@ class RunDirectory:
 
     def record(self, lineage: dict) -> None:
         """Write manifest.json: hashes of what went in. CannotResume if an interrupted run had other data, tokenizer or parent."""
-        manifest_file = self.path / "manifest.json"
         self.lineage = {**lineage, "config": digest({k: v for k, v in self.config.items() if k not in _SPEED_ONLY})}
+        processes.first(self._record)
+
+    def _record(self) -> None:
+        manifest_file = self.path / "manifest.json"
         if self.resumed and manifest_file.exists():
             before = json.loads(manifest_file.read_text())["lineage"]
             if changed := [key for key, *_ in _differences(before, self.lineage)]:
@@ -121,6 +139,7 @@ class RunDirectory:
                 "versions": versions(),
                 "git": _git_revision(),
                 "processors": threads,
+                "processes": processes.world(),
                 "command": sys.argv,
             },
         )
@@ -135,7 +154,7 @@ class RunDirectory:
             "versions": versions(),
             "lineage": self.lineage,
         }
-        files.write_json(self.path / "metrics.json", {**fixed, **results})
+        processes.first(lambda: files.write_json(self.path / "metrics.json", {**fixed, **results}))
 
 
 def digest(value) -> str:

@@ -10,7 +10,7 @@ $XLT tokenize experiment=quick_transfer run.root="$RUNS"
 $XLT align experiment=quick_transfer run.root="$RUNS"
 
 # only the embeddings could hide a language here, so they learn, slowly: a word's translations do not follow it
-TRAIN=(train.epochs=null train.steps=200 train.freeze=[] 'train.rates={backbone.*:0.02}' train.learning_rate=1e-2 train.weight_decay=0.0 train.eval_every=40 train.candidates=0)
+TRAIN=(train.epochs=null train.steps=100 train.freeze=[] 'train.rates={backbone.*:0.02}' train.learning_rate=1e-2 train.weight_decay=0.0 train.eval_every=50 train.candidates=0)
 declare -A ARMS=(  # off: the discriminator watches, and the model is left alone
   [off]="adversarial=reversal adversarial.weight=0"
   [reversal]="adversarial=reversal"

@@ -241,13 +241,17 @@ def pace(bench, *changes: str) -> list[str]:
             "train.eval_rows=4", "hardware.fused=true", f"train.steps={STEPS}", *changes]  # fmt: skip
 
 
+# of random weights all sub-words are alike, and links between them have no gradient to speak of unless they are told apart more sharply
+SHARPER = {"self_training_alignment": ["objective.aligner.similarity=cosine", "objective.aligner.temperature=0.01"]}
+
+
 def command(bench, name: str, model: str, *changes: str, dropout: bool = True) -> list[str]:
     objective = OBJECTIVES[name]
     parts = objective.parts.items() if isinstance(objective, Mixture) else ()
     sizes = [f"objective.parts.{part}.batch_size=8" for part, settings in parts if settings.batch_size is not None]
     still = [] if dropout or not hasattr(objective, "dropout") else ["objective.dropout=0"]
     return [stage_of(objective), f"objective={name}", *data_of(bench, objective), *model_of(bench, objective, model, dropout),
-            *pace(bench), *sizes, *still, *changes]  # fmt: skip
+            *pace(bench), *sizes, *still, *SHARPER.get(name, []), *changes]  # fmt: skip
 
 
 def place(bench, kind: str, run: str) -> Path:

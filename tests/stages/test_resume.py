@@ -203,7 +203,7 @@ POINTS = {
     "align": {"encoding": 4, "update": 24, "log": 17, "scoring": 10, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "finetune": {"encoding": 4, "update": 24, "log": 17, "scoring": 8, "saving: flush": 40, "saving: hash": 15, "saving: rename": 6, "replacing a file": 3, "finishing": 1},
     "solve": {"solving": 2, "saving: hash": 6, "saving: rename": 2, "replacing a file": 2, "finishing": 1},
-    "tokenize": {"learning pieces": 100, "saving: flush": 4, "saving: rename": 1, "replacing a file": 2, "finishing": 1},
+    "tokenize": {"learning pieces": 2, "saving: flush": 4, "saving: rename": 1, "replacing a file": 2, "finishing": 1},
     "inspect": {"reading": 8, "measuring": 3, "replacing a file": 6, "finishing": 1},
     "mine": {"reading": 12, "searching": 20, "replacing a file": 30, "finishing": 1},
     "zero-shot-eval": {"encoding": 6, "scoring": 8, "replacing a file": 4, "finishing": 1},

@@ -67,11 +67,11 @@ def test_a_layer_learns_at_the_rate_of_the_one_above_times_the_decay():
     courses = layers.courses()
     for name, p in model.named_parameters():
         expected = 0.9 ** (4 - layers.of[name]) * (0.5 if ".query." in name else 1.0)
-        assert courses[p].factor == pytest.approx(expected, abs=1e-12)
+        assert courses[name].factor == pytest.approx(expected, abs=1e-12)
     optimizer = adamw(model, (0.9, 0.98), 1e-6, 0.1, courses)
     set_rates(optimizer, 3e-4)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert rates == {id(p): pytest.approx(3e-4 * courses[p].factor, rel=1e-12) for p in model.parameters()}
+    assert rates == {id(p): pytest.approx(3e-4 * courses[n].factor, rel=1e-12) for n, p in model.named_parameters()}
     decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert all(decays[id(p)] == (0.1 if p.ndim >= 2 else 0.0) for p in model.parameters())
 

@@ -22,6 +22,7 @@ from xlt.config import messages, paths, schema
 from xlt.config.build import build_stage, trust
 from xlt.errors import ConfigError, Interrupted
 from xlt.run import Finished
+from xlt.training import launch
 
 REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
 
@@ -31,11 +32,16 @@ class JobFailed(Exception):
 
 
 def run(
-    stage: str, argv: list[str], plugins: list[str], function: Callable, report: Callable[[BaseException], int]
+    stage: str,
+    argv: list[str],
+    plugins: list[str],
+    function: Callable,
+    report: Callable[[BaseException], int],
+    launches: bool = True,
 ) -> int:
     """Compose the config of `stage` and call function(StageRun) once, or once per job of a sweep; returns the exit code.
 
-    A job that fails does not take the others of its sweep with it; a signal does.
+    A job that fails does not take the others of its sweep with it; a signal does. launches: a config may ask for several processes, which are started then.
     """
     _register()
     argv = [_whole(argument) for argument in argv]
@@ -57,7 +63,13 @@ def run(
                 raise ConfigError(
                     f"languages.source: {list(cfg.languages.source)} stands over languages=joint, which learns from every language; add languages.source=null where an experiment names its source, or leave out languages=joint"
                 )
-            return function(build_stage(cfg))
+            built = build_stage(cfg)
+            if launches and launch.needed(built.hardware):
+                return launch.start(built.hardware, [stage, *(_job(argv, cfg) if sweep else argv), *_plugged(plugins)])
+            launch.join(built.hardware)
+            value = function(built)
+            launch.leave_result(value)
+            return value
         except Finished as finished:
             print(finished)
         except Exception as error:
@@ -158,6 +170,16 @@ def _is_sweep(override: str) -> bool:
 def _swept(argv: list[str]) -> set[str]:
     """The keys that are given several values."""
     return {messages.key_of(o) for o in _overrides(argv) if _is_sweep(o)}
+
+
+def _job(argv: list[str], cfg: DictConfig) -> list[str]:
+    """The command line of one job of a sweep."""
+    flags = [a for a in argv[len(_overrides(argv)) :] if a not in ("-m", "--multirun")]
+    return [*HydraConfig.get().overrides.task, f"run.name={cfg.run.name}", f"run.dir={cfg.run.dir}", *flags]
+
+
+def _plugged(plugins: list[str]) -> list[str]:
+    return [word for module in plugins for word in ("--plugin", module)]
 
 
 def _name_job(cfg: DictConfig, job: DictConfig, swept: set[str]) -> None:

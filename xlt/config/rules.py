@@ -59,6 +59,11 @@ def check(
     for name in ("threads", "micro_batch_size", "group_tokens"):
         if getattr(hardware, name) is not None and getattr(hardware, name) <= 0:
             problems.append(f"hardware.{name}: {getattr(hardware, name)} is not above 0; null lets xlt choose")
+    problems += _processes(hardware, train)
+    if hardware.sharded and train.unfreeze_every:
+        problems.append(
+            "train.unfreeze_every: what is spread over processes cannot begin to learn later; set it to 0, or hardware.sharded=false"
+        )
     if hardware.eval_tokens <= 0 or hardware.workers < 0:
         problems.append(
             f"hardware: eval_tokens {hardware.eval_tokens} must be above 0 and workers {hardware.workers} at least 0"
@@ -82,6 +87,26 @@ def resampling(scores: schema.Scores) -> list[str]:
     bounds = scores.share_bounds
     if bounds != sorted(set(bounds)) or not all(0 < bound < 1 for bound in bounds):
         problems.append(f"scores.share_bounds: {bounds} must be shares between 0 and 1, each above the one before it")
+    return problems
+
+
+def _processes(hardware: schema.Hardware, train: schema.Train) -> list[str]:
+    problems = [
+        f"hardware.{name}: {getattr(hardware, name)} is below {least}; give {least} or more"
+        for name, least in (("processes", 1), ("nodes", 1), ("restarts", 0), ("timeout", 1))
+        if getattr(hardware, name) < least
+    ]
+    world = hardware.processes * hardware.nodes
+    if train.batch_tokens is None and 0 < train.batch_size < world:
+        problems.append(
+            f"train.batch_size: {train.batch_size} rows cannot be shared by {world} processes (hardware.processes x hardware.nodes); raise it, or take fewer"
+        )
+    if hardware.nodes > 1 and hardware.rendezvous is None:
+        problems.append(
+            "hardware.rendezvous: null, and several nodes need a place to meet; give HOST:PORT of one of them, for example hardware.rendezvous=node1:29400"
+        )
+    if hardware.rendezvous is not None and not hardware.rendezvous.rpartition(":")[2].isdigit():
+        problems.append(f"hardware.rendezvous: {hardware.rendezvous} is not HOST:PORT; give for example node1:29400")
     return problems
 
 

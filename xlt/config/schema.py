@@ -118,6 +118,15 @@ class Hardware:
     fused: bool = (
         MISSING  # training in the fast paths of `xlt.models.fused`: same loss and gradients, other draws of dropout
     )
+    processes: int = MISSING  # on each node; they share the rows of each update
+    sharded: bool = (
+        MISSING  # weights, gradients and moments spread over the processes (FSDP2), where one has no room for them
+    )
+    nodes: int = MISSING  # machines; the same command is given on each
+    rendezvous: str | None = MISSING  # with several nodes: HOST:PORT of one of them, where they meet
+    job: str = MISSING  # with several nodes: a name that they share and no other run has
+    restarts: int = MISSING  # how often all processes begin again, from the last checkpoint, when one dies
+    timeout: float = MISSING  # seconds after which a process that does not answer ends the run
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from xlt import signals
+from xlt import processes
 from xlt.data.encode import Table, gather
 from xlt.errors import NonFinite
 from xlt.types import Gold, Objective, Outputs
@@ -38,14 +38,16 @@ def predict(
     lengths = objective.row_length(table.lengths[chosen], vocabulary, max_length)
     order = chosen[np.argsort(-lengths, kind="stable")]  # longest first: what does not fit in memory fails at once
     parts: dict[str, list[Outputs]] = {}
-    for batch_rows in budgeted(order, lengths[order], budget):
-        signals.stop_if_requested("while scoring; run the same command again to go on")
+    mine, spare = share(list(budgeted(order, lengths[order], budget)))
+    for batch_rows in mine:
+        processes.stop_if_requested("while scoring; run the same command again to go on")
         zeros = np.zeros(len(batch_rows), np.int64)
         drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, [gold])
         batch = objective.collate(drawn, vocabulary, max_length).to(accelerator.device)
         for name, output in model(objective.predict, batch).items():
             ragged = isinstance(output, list)
             parts.setdefault(name, []).append([o.cpu().numpy() for o in output] if ragged else output.cpu().numpy())
+    parts = in_order({name: outputs[: len(mine) - spare] for name, outputs in parts.items()})
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     joined = {name: _joined(outputs, back) for name, outputs in parts.items()}
@@ -55,6 +57,24 @@ def predict(
             "its weights have run away: train it with a lower train.learning_rate or more train.warmup"
         )
     return joined
+
+
+def share(batches: list[np.ndarray]) -> tuple[list[np.ndarray], int]:
+    """(the batches of this process, how many of them at the end are there only because every process computes as many: a sharded model needs all)."""
+    world, own = processes.world(), batches[processes.rank() :: processes.world()]
+    spare = -(-len(batches) // world) - len(own)
+    return own + batches[:spare], spare
+
+
+def in_order(parts: dict[str, list[Outputs]]) -> dict[str, list[Outputs]]:
+    """The outputs of the batches of all processes, dealt out as `share` does, in the batches' order."""
+    each = processes.gather(parts)
+    if len(each) == 1:
+        return parts
+    return {
+        name: [o for turn in itertools.zip_longest(*(p.get(name, []) for p in each)) for o in turn if o is not None]
+        for name in each[0]
+    }
 
 
 def _joined(outputs: list[Outputs], back: np.ndarray) -> Outputs:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xlt import languages, noise
+from xlt import languages, noise, processes
 from xlt.alignment.probe import fit_probe, recognised
 from xlt.data.encode import Table, gather
 from xlt.data.plan import Plan
@@ -100,6 +100,10 @@ def _languages(cfg, dataset, view: str, part: LearnedPart, labelled: bool) -> tu
 
 def opponent(text: Unlabelled, model: TransferModel, part: LearnedPart, steps: int, accelerator) -> Opponent:
     """Who plays against `model` (not yet prepared for the hardware). ConfigError if nothing below its layer learns."""
+    if processes.world() > 1:
+        raise ConfigError(
+            "hardware.processes: the discriminator of adversarial= is trained by one process; set it to 1, or adversarial=null"
+        )
     cfg, spec, reader = part.cfg, text.cfg.adversarial, text.reader
     if spec.weight and not any(p.requires_grad for p in model.backbone.parameters()):
         raise ConfigError(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from xlt import processes
 from xlt.config.schema import Hardware, Sampling, Train
 from xlt.data.plan import like_lengths
 from xlt.data.sampling import Shares, alpha_shares, language_shares, unimax, weight_shares
@@ -35,16 +36,42 @@ def title_of(train: Train) -> str:
 def micro_batches(objective, rows: Rows, hardware: Hardware, vocabulary: Vocabulary, max_length: int) -> list[Batch]:
     """The rows of an update in batches of hardware.micro_batch_size, else by length where that saves padding; in one where the loss is no sum over rows."""
     size, least = hardware.micro_batch_size, hardware.group_tokens
+    rows = own_rows(objective, rows, vocabulary, max_length)
     if size is not None:
         parts = [rows.slice(i, i + size) for i in range(0, len(rows), size)]
     elif least is not None and objective.separable:
-        lengths = np.stack([np.fromiter(map(len, segment), np.int64) for segment in rows.segments], 1)
-        costs = objective.row_length(lengths, vocabulary, max_length)
-        parts = [rows.take(group) for group in like_lengths(costs, least)]
+        parts = [rows.take(group) for group in like_lengths(costs_of(objective, rows, vocabulary, max_length), least)]
     else:
         parts = [rows]
     batches = [objective.collate(part, vocabulary, max_length) for part in parts]
     return [replace(b, languages=tuple(part.languages)) for b, part in zip(batches, parts, strict=True)]
+
+
+def costs_of(objective, rows: Rows, vocabulary: Vocabulary, max_length: int) -> np.ndarray:
+    """Tokens (R,) that each row has in a batch."""
+    lengths = np.stack([np.fromiter(map(len, segment), np.int64) for segment in rows.segments], 1)
+    return objective.row_length(lengths, vocabulary, max_length)
+
+
+def own_rows(objective, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Rows:
+    """The rows of an update that this process computes: all, where it is alone."""
+    world = processes.world()
+    if world == 1:
+        return rows
+    if len(rows) < world:
+        raise ConfigError(
+            f"train.batch_size: an update of {len(rows)} rows cannot be shared by {world} processes; raise train.batch_size or train.batch_tokens, or lower "
+            "hardware.processes"
+        )
+    return rows.take(dealt(costs_of(objective, rows, vocabulary, max_length), world)[processes.rank()])
+
+
+def dealt(costs: np.ndarray, world: int) -> list[np.ndarray]:
+    """The numbers of the rows, of `costs` (R,), of each process: longest first, there and back again, so that all have as much to do. In the rows' order."""
+    order = np.argsort(-costs, kind="stable")
+    turns = np.arange(len(order)) % (2 * world)
+    owner = np.minimum(turns, 2 * world - 1 - turns)
+    return [np.sort(order[owner == i]) for i in range(world)]
 
 
 def _unimax(train: Train, rows: dict[str, int], tokens: dict[str, int]) -> list[float]:

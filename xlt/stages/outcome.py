@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlt import files
+from xlt import files, processes
 from xlt.evaluation import bootstrap
 from xlt.evaluation.exports import Layout
 from xlt.evaluation.statistics import Statistics
@@ -39,8 +39,12 @@ class Outcome:
         name, objective = self.cfg.dataset.name, self.fitted.get(language, self.objective)
         if hasattr(objective, "statistics"):
             found = Statistics.of(language, gold.rows, objective.statistics(outputs, gold))
-            found.save(self._folder("statistics") / f"{name}.{language}.npz")
             self.statistics[language] = found
+        processes.first(lambda: self._write(name, language, objective, outputs, gold))
+
+    def _write(self, name: str, language: str, objective, outputs: dict, gold: Gold) -> None:
+        if language in self.statistics:
+            self.statistics[language].save(self._folder("statistics") / f"{name}.{language}.npz")
         if hasattr(objective, "records"):
             lines = prediction_lines(language, objective.records(outputs, gold), gold)
             write_lines(self._folder("predictions") / f"{name}.{language}.jsonl", lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from xlt import files, languages
+from xlt import files, languages, processes
 from xlt.data.cleaning import report
 from xlt.data.encode import Table, encode
 from xlt.errors import ConfigError, DataError
@@ -129,9 +129,9 @@ def clean_text(cfg, view: str, wanted: list[str], run: RunDirectory, screen, par
     if cfg.cleaning is None or not cfg.cleaning.working or view != "text":
         return cfg, None
     screen.say(f"{cfg.stage}: cleaning {cfg.dataset.name} in {len(wanted)} languages ({', '.join(cfg.cleaning.names)})")
-    dataset, found = cfg.cleaning.clean(cfg.dataset, wanted, cache_folder(cfg))
+    dataset, found = processes.in_turn(lambda: cfg.cleaning.clean(cfg.dataset, wanted, cache_folder(cfg)))
     written = run.path / f"cleaning{'.' * bool(part)}{part}.json"
-    files.write_json(written, found)
+    processes.first(lambda: files.write_json(written, found))
     for name, codes in found["not_judged"].items():
         screen.warn(f"cleaning: {name} does not know {', '.join(codes)}, so their rows passed it")
     screen.table(*report.table(found))
@@ -155,7 +155,7 @@ def encode_all(cfg, objective, tokenizer, wanted: list[str], split: str) -> dict
         where = (cfg.dataset, objective.view, language, split)
         return encode(*where, objective.texts, tokenizer, digest, cache, annotate, annotation)
 
-    return {language: table(language) for language in wanted}
+    return processes.in_turn(lambda: {language: table(language) for language in wanted})
 
 
 def data_lineage(tables: dict[str, Table]) -> dict[str, str]:

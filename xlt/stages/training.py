@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xlt import files
+from xlt import files, processes
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table
@@ -28,6 +28,7 @@ from xlt.training.layers import rows as learning_rows
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
 from xlt.training.optimizer import LearningRate, adamw
 from xlt.training.progress import Screen
+from xlt.training.sharding import put_together, shard
 from xlt.training.tracking import MetricsLog
 from xlt.types import Gold, Labels, closed
 
@@ -56,7 +57,7 @@ class Recipe:
 def train(cfg, recipe: Recipe) -> float:
     """Run a training stage from config to metrics.json; returns the mean dev score that a sweep optimises."""
     refuse_splitting(cfg)
-    run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
+    run = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite, shared=True)
     accelerator = accelerator_of(cfg)
     try:
         return _train(cfg, recipe, run, accelerator, Screen())
@@ -118,10 +119,14 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     screen.table(*learning_rows(learning))
     check_fit(cfg, parts, model)
 
-    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay, courses)
     against = None if text is None else adversarial.opponent(text, model, parts[0], feed.steps, accelerator)
-    model.fused = cfg.hardware.fused and accelerator.num_processes == 1  # processes must sum every gradient
-    model = accelerator.prepare_model(model)
+    model.fused = cfg.hardware.fused and not cfg.hardware.sharded  # a sharded model's gradients are autograd's
+    model = accelerator.prepare_model(
+        model, evaluation_mode=True
+    )  # no DistributedDataParallel, see xlt.training.reduction
+    if cfg.hardware.sharded:
+        shard(model)
+    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay, courses)
     plain: TransferModel = accelerator.unwrap_model(model)
     if hasattr(plain, "teacher"):
         plain.teacher.model.to(accelerator.device)
@@ -170,7 +175,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if settled:
         plain.task["objective"] = {**plain.task["objective"], **settled}
     after = {} if text is None else adversarial.probe(model, text, probed, accelerator)
-    files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder))
+    put_together(plain)
+    processes.first(lambda: files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder)))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
@@ -192,6 +198,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
                 "tokens": progress.tokens,
                 "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
                 "peak_memory_bytes": peak_memory(),
+                "processes": processes.world(),
             },
         }
     )
@@ -289,7 +296,7 @@ def resume(checkpoints: Checkpoints, model, optimizer, screen: Screen) -> Progre
         return Progress()
     state = checkpoints.load(step, model, optimizer)
     screen.say(f"resuming after update {step}")
-    return Progress(**state)
+    return Progress(**(state if processes.leads() else {**state, "losses": {}}))
 
 
 def announce(screen: Screen, cfg, model: TransferModel, sampling: dict[str, list], steps: int) -> None:

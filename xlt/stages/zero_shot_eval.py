@@ -42,7 +42,7 @@ def run(cfg) -> float:
             "model.init_from: no model is named; give the run directory of `xlt finetune`, for example model.init_from=runs/main/finetune"
         )
     task = task_of(cfg)
-    directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
+    directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite, shared=True)
     objective, labels = cfg.objective or build_node(task["objective"], "objective"), task["labels"]
     layout = exports.chosen(cfg.export, objective, cfg.dataset.name)
     accelerator, tokenizer = accelerator_of(cfg), tokenizer_of(cfg)

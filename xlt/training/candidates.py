@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xlt import files
+from xlt import files, processes
 from xlt.errors import ConfigError, DataError
-from xlt.training.checkpoint import WEIGHTS, unique_weights
+from xlt.training.checkpoint import WEIGHTS, put_weights, unique_weights, whole
 
 
 class Candidates:
@@ -39,9 +39,14 @@ class Candidates:
 
         if self.keep == 0:
             return
-        files.write_folder(self.path(step), lambda place: save_file(unique_weights(model), place / WEIGHTS))
-        for old in [s for s in self.steps() if s <= step][: -self.keep if self.keep else 0]:
-            shutil.rmtree(self.path(old), ignore_errors=True)
+        weights = whole(unique_weights(model))
+
+        def write() -> None:
+            files.write_folder(self.path(step), lambda place: save_file(weights, place / WEIGHTS))
+            for old in [s for s in self.steps() if s <= step][: -self.keep if self.keep else 0]:
+                shutil.rmtree(self.path(old), ignore_errors=True)
+
+        processes.first(write)
 
     def load(self, step: int, model: nn.Module) -> None:
         """Put the weights after `step` updates into the model. DataError if they are damaged, ConfigError if they are of another model."""
@@ -79,4 +84,4 @@ class Candidates:
             raise ConfigError(
                 f"{self.path(step)}: its weights are not those of this model (first difference: {strange[0]}); fine-tune anew"
             )
-        model.load_state_dict(weights, strict=False)  # tied parameters are stored once
+        put_weights(model, weights)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from xlt import files
+from xlt import files, processes
 from xlt.errors import CannotResume
 
 WEIGHTS, MOMENTS, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
@@ -42,18 +42,23 @@ class Checkpoints:
         """Write the checkpoint, then remove old ones; the chosen one and the newest `keep` stay."""
         from safetensors.torch import save_file
 
+        weights, moments = whole(unique_weights(model)), whole(_moments(model, optimizer))
+
         def fill(place: Path) -> None:
-            save_file(unique_weights(model), place / WEIGHTS)
-            save_file(_moments(model, optimizer), place / MOMENTS)
+            save_file(weights, place / WEIGHTS)
+            save_file(moments, place / MOMENTS)
             for name, (module, own) in self.beside.items():
                 save_file(unique_weights(module), place / f"{name}.{WEIGHTS}")
                 save_file(_moments(module, own), place / f"{name}.{MOMENTS}")
             (place / STATE).write_text(json.dumps(state, sort_keys=True, allow_nan=False) + "\n")
 
-        files.write_folder(self.path(step), fill)
-        for old in self.steps()[: -self.keep]:
-            if old != chosen and old < step:
-                shutil.rmtree(self.path(old), ignore_errors=True)
+        def write() -> None:
+            files.write_folder(self.path(step), fill)
+            for old in self.steps()[: -self.keep]:
+                if old != chosen and old < step:
+                    shutil.rmtree(self.path(old), ignore_errors=True)
+
+        processes.first(write)
 
     def steps(self) -> list[int]:
         """Updates after which there is a checkpoint, ascending; whether it is valid is not checked."""
@@ -65,6 +70,9 @@ class Checkpoints:
 
         What is not valid is set aside as rejected-*, so that it does not count among those kept.
         """
+        return processes.first(self._newest)
+
+    def _newest(self) -> int | None:
         files.remove_leftovers(self.folder)
         for step in reversed(self.steps()):
             problem = self._problem(step)
@@ -105,7 +113,7 @@ class Checkpoints:
             raise CannotResume(
                 f"{place}: its weights are not those of this model (first difference: {different[0]}); set run.overwrite=true or another run.name"
             )
-        model.load_state_dict(weights, strict=False)  # tied parameters are stored once
+        put_weights(model, weights)
         if optimizer is not None:
             _set_moments(model, optimizer, load_file(place / MOMENTS))
             for name, (module, own) in self.beside.items():
@@ -124,6 +132,35 @@ def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return unique
 
 
+def whole(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Sharded tensors put together in the first process, the only one that writes: the others get {}. Every process has to call it."""
+    from torch.distributed.tensor import DTensor
+
+    found = {}
+    for name, tensor in tensors.items():
+        complete = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        if processes.leads():
+            found[name] = complete.contiguous()
+    return found
+
+
+def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Weights by name, where the model has them; of a sharded parameter each process takes its own part."""
+    with torch.no_grad():
+        for name, tensor in model.state_dict(keep_vars=True).items():
+            if name in weights:  # tied parameters are stored once
+                tensor.copy_(_placed(weights[name], tensor))
+
+
+def _placed(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """`value` on the device of `like`, and sharded as it is."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if isinstance(like, DTensor) and value.ndim:
+        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+    return value.to(like.device)
+
+
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     names = {p: n for n, p in model.named_parameters()}
     return {
@@ -135,4 +172,4 @@ def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: di
     parameters = dict(model.named_parameters())
     for name, value in moments.items():
         parameter, key = name.rsplit("|", 1)
-        optimizer.state[parameters[parameter]][key] = value.to(parameters[parameter].device)
+        optimizer.state[parameters[parameter]][key] = _placed(value, parameters[parameter])

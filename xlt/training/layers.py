@@ -59,15 +59,15 @@ class Layers:
         for pattern in self.settings.rates or {}:
             named(self.model, pattern, "rates")
 
-    def courses(self) -> dict[nn.Parameter, Course]:
-        """How each parameter that learns does so: its layer's rate, multiplied by those of the patterns that it matches, and its layer's beginning."""
+    def courses(self) -> dict[str, Course]:
+        """How each parameter that learns does so, by its name: its layer's rate, multiplied by those of the patterns that it matches, and its layer's beginning."""
         highest = max((self.of[n] for n, p in self.model.named_parameters() if p.requires_grad), default=0)
         factors = dict.fromkeys(self.model.parameters(), 1.0)
         for pattern, factor in (self.settings.rates or {}).items():
             for parameter in set(named(self.model, pattern, "rates").values()):
                 factors[parameter] *= factor
         return {
-            p: Course(
+            name: Course(
                 factors[p] * self.settings.layer_decay ** (self.last + 1 - self.of[name]),
                 self._every * (highest - self.of[name]),
             )
@@ -75,11 +75,11 @@ class Layers:
             if p.requires_grad
         }
 
-    def table(self, courses: dict[nn.Parameter, Course], peak: float) -> list[dict]:
+    def table(self, courses: dict[str, Course], peak: float) -> list[dict]:
         """What trains at which rate, from the top down: {layer, parameters, learning_rate (0: frozen), begins (update from 0; null: frozen)}."""
         sizes: dict[tuple, int] = {}
         for name, p in self.model.named_parameters():
-            course = courses.get(p)
+            course = courses.get(name)
             key = self.of[name], *((0.0, None) if course is None else (peak * course.factor, course.begins))
             sizes[key] = sizes.get(key, 0) + p.numel()
         titles = {0: "embeddings", self.last + 1: "top"}

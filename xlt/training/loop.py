@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from xlt import noise, signals
+from xlt import noise, processes, signals
 from xlt.errors import Interrupted, NonFinite
 from xlt.training import tally
 from xlt.training.adversary import Opponent
@@ -26,6 +26,7 @@ from xlt.training.layers import thaw
 from xlt.training.optimizer import LearningRate, clip, set_rates
 from xlt.training.perturbation import FGM, FreeLB
 from xlt.training.progress import Screen
+from xlt.training.reduction import sum_gradients
 from xlt.training.tracking import MetricsLog
 from xlt.types import Batch, BatchOf, Objective, loss_function
 
@@ -106,6 +107,7 @@ def fit(
     def save() -> None:
         progress.seconds = time.monotonic() - started
         progress.position = {} if position is None else position(progress.step)
+        collect(progress)
         checkpoints.save(progress.step, model, optimizer, vars(progress), progress.best_step)
 
     def judge() -> bool:
@@ -114,9 +116,11 @@ def fit(
         try:
             progress.scores, score = validate()
             if worst := [metric for metric, by in progress.scores.items() if not all(map(math.isfinite, by.values()))]:
-                raise NonFinite(
-                    f"validation after update {progress.step}: {worst[0]} is not finite, so the weights have run away; the last checkpoint is from "
-                    "before that: lower train.learning_rate or raise train.warmup"
+                raise processes.agreed(
+                    NonFinite(
+                        f"validation after update {progress.step}: {worst[0]} is not finite, so the weights have run away; the last checkpoint is from "
+                        "before that: lower train.learning_rate or raise train.warmup"
+                    )
                 )
         except Interrupted:
             save()
@@ -134,14 +138,16 @@ def fit(
         return improved
 
     compute = loss_function(objective)
+    others = () if processes.leads() else (processes.rank(),)  # one process draws as it would alone
     model.train()
     started, begun, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
     if progress.unvalidated and judge():
         save()
     for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
-        counts = tally.counts_of(window)
+        said = processes.gather((tally.counts_of(window), sum(batch.tokens for batch in window)))
+        counts = tally.added(own for own, _ in said)
         thaw(optimizer, step)
-        torch.manual_seed(int(noise.key(seed, "dropout", step) >> 1))
+        torch.manual_seed(int(noise.key(seed, "dropout", step, *others) >> 1))
         losses, rows = [], []
         for batch in window:
             batch, scale = batch.to(accelerator.device), batch.weight / max(counts[batch.part], 1)
@@ -156,25 +162,31 @@ def fit(
             rows.append(by_row)
         if opponent is not None:
             opponent.play(model, step)
+        sum_gradients(model.parameters())
         norm = clip(model.parameters(), max_grad_norm)
         losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
-        if not all(map(math.isfinite, losses)) or not math.isfinite(float(norm)):
+        if not all(processes.gather(all(map(math.isfinite, losses)) and math.isfinite(float(norm)))):
             mean = sum(b.weight * loss / max(counts[b.part], 1) for b, loss in zip(window, losses, strict=True))
-            raise NonFinite(
-                f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
-                f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
+            raise processes.agreed(
+                NonFinite(
+                    f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
+                    f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
+                )
             )
         set_rates(optimizer, learning_rate(step))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
-        progress.tokens += sum(batch.tokens for batch in window)
-        tally.add(progress.losses, window, losses, [[] if by_row is None else by_row.tolist() for by_row in rows])
+        progress.tokens += sum(tokens for _, tokens in said)
+        tally.add(
+            progress.losses, window, counts, losses, [[] if by_row is None else by_row.tolist() for by_row in rows]
+        )
 
         note = None
         if pace.due(pace.log_every, progress.step):
             speed = (progress.tokens - tokens_before) / (time.monotonic() - begun)
-            means = tally.means(progress.losses)
+            collect(progress)
+            means = tally.means(progress.losses) if processes.leads() else {}
             log.write(
                 progress.step,
                 {
@@ -186,19 +198,28 @@ def fit(
                     **({} if opponent is None else {"adversarial": opponent.figures}),
                 },
             )
-            note = f"{tally.note(means)}  {speed:,.0f} tokens/s"
+            note = f"{tally.note(means)}  {speed:,.0f} tokens/s" if means else None
             progress.losses = {}
         screen.advance(progress.step, note)
         improved = validate is not None and pace.due(pace.eval_every, progress.step) and judge()
-        signum = signals.requested()
+        signum = max(number or 0 for number in processes.gather(signals.requested()))
         if improved or signum or pace.due(pace.save_every, progress.step):
             save()
         if signum and progress.step < pace.steps:
-            raise Interrupted(
-                signum,
-                f"stopped by signal {signum} after update {progress.step} of {pace.steps}; checkpoint saved, run the same command again to go on",
+            raise processes.agreed(
+                Interrupted(
+                    signum,
+                    f"stopped by signal {signum} after update {progress.step} of {pace.steps}; checkpoint saved, run the same command again to go on",
+                )
             )
     return progress
+
+
+def collect(progress: Progress) -> None:
+    """The losses that all processes counted become the first one's, which writes them."""
+    found = processes.gather(progress.losses)
+    if len(found) > 1:
+        progress.losses = tally.joined(found) if processes.leads() else {}
 
 
 def summary(figures: dict[str, dict[str, float]]) -> str:

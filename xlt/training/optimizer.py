@@ -42,14 +42,14 @@ def adamw(
     betas: tuple[float, float],
     epsilon: float,
     weight_decay: float,
-    courses: dict[nn.Parameter, Course] | None = None,
+    courses: dict[str, Course] | None = None,
 ) -> torch.optim.AdamW:
     """AdamW in one fused kernel; biases and normalisation weights (all vectors) do not decay, as in BERT. courses: how parameters learn that do
     not simply learn (see `xlt.training.layers`)."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups: dict[tuple[bool, Course], list[nn.Parameter]] = {}
-    for p in sorted(trained, key=lambda p: p.ndim < 2):  # as one would write it down: what decays, then the vectors
-        groups.setdefault((p.ndim >= 2, (courses or {}).get(p, Course())), []).append(p)
+    for name, p in sorted(trained, key=lambda each: each[1].ndim < 2):  # what decays, then the vectors
+        groups.setdefault((p.ndim >= 2, (courses or {}).get(name, Course())), []).append(p)
     gradual = any(course.begins for _, course in groups)
     return torch.optim.AdamW(
         [

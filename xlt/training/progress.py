@@ -12,32 +12,36 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from xlt import processes
+
 
 class Screen:
-    """Standard output of a stage."""
+    """Standard output of a stage; of several processes, the first one's."""
 
     def __init__(self):
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.quiet = not processes.leads()
+        self.console = Console(highlight=False, soft_wrap=True, quiet=self.quiet)
         self.live = self.console.is_terminal
         self._bar: Progress | None = None
         self._started = 0.0
 
     def say(self, line: str) -> None:
         """One line."""
-        if self.live:
+        if self.live or self.quiet:
             self.console.print(line, markup=False)
         else:
             print(line, flush=True)
 
     def warn(self, line: str) -> None:
         """One line on standard error."""
-        print(f"xlt: {line}", file=sys.stderr, flush=True)
+        if not self.quiet:
+            print(f"xlt: {line}", file=sys.stderr, flush=True)
 
     @contextmanager
     def counting(self, what: str, total: int, done: int) -> Iterator[None]:
         """Count to `total` with `advance`; `done` were done before (by an interrupted run). However it ends, the terminal is left tidy."""
         self._started, self._total, self._first = time.monotonic(), total, done
-        if self.live:
+        if self.live and not self.quiet:
             columns = [
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -68,7 +72,7 @@ class Screen:
     def table(self, title: str, head: list[str], lines: Iterable[list[str]]) -> None:
         """A table: drawn on a terminal, aligned plain text elsewhere. The first column is left-aligned, the others right."""
         lines = [list(map(str, line)) for line in lines]
-        if self.live:
+        if self.live or self.quiet:
             table = Table(title=title, title_justify="left")
             for i, name in enumerate(head):
                 table.add_column(name, justify="left" if i == 0 else "right")

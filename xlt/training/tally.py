@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xlt.types import Batch
 
 
-def add(sums: dict, window: list[Batch], losses: list[float], rows: list[list[list[float]]]) -> None:
-    """Count one update in. losses: the sum of each batch; rows: of each batch, (loss, count) of each row, [] if its objective does not tell."""
-    counts = counts_of(window)
+def add(
+    sums: dict, window: list[Batch], counts: dict[str, int], losses: list[float], rows: list[list[list[float]]]
+) -> None:
+    """Count one update in. counts: of the whole update, by part; losses: the sum of each batch; rows: of each batch, (loss, count) of each row, [] if its objective does not tell."""
     sums["updates"] = sums.get("updates", 0) + 1
     for batch, loss, by_row in zip(window, losses, rows, strict=True):
         fresh = {"loss": 0.0, "count": 0, "weighted": 0.0, "languages": {}}
@@ -28,6 +31,33 @@ def counts_of(window: list[Batch]) -> dict[str, int]:
     for batch in window:
         counts[batch.part] = counts.get(batch.part, 0) + batch.count
     return counts
+
+
+def added(each: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The counts of all processes."""
+    total: dict[str, int] = {}
+    for counts in each:
+        for part, count in counts.items():
+            total[part] = total.get(part, 0) + count
+    return total
+
+
+def joined(each: Iterable[dict]) -> dict:
+    """The sums of all processes, which counted different rows of the same updates, as one."""
+    total: dict = {}
+    for sums in each:
+        if sums:
+            total["updates"] = max(total.get("updates", 0), sums["updates"])
+        for name, part in sums.get("parts", {}).items():
+            into = total.setdefault("parts", {}).setdefault(
+                name, {**part, "loss": 0.0, "count": 0, "weighted": 0.0, "languages": {}}
+            )
+            for key in ("loss", "count", "weighted"):
+                into[key] += part[key]
+            for language, (loss, count) in part["languages"].items():
+                old = into["languages"].get(language, [0.0, 0.0])
+                into["languages"][language] = [old[0] + loss, old[1] + count]
+    return total
 
 
 def means(sums: dict) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from xlt import processes
 from xlt.errors import ConfigError
 from xlt.files import storage_error, write_text
 
@@ -17,6 +18,10 @@ class MetricsLog:
 
     def __init__(self, path: Path, resumed_step: int, unvalidated: bool = False, accelerator=None):
         self.path, self.accelerator = path, accelerator
+        processes.first(lambda: self._shorten(resumed_step, unvalidated))
+
+    def _shorten(self, resumed_step: int, unvalidated: bool) -> None:
+        path = self.path
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
         kept = [line for line in whole if self._stays(json.loads(line), resumed_step, unvalidated)]
@@ -29,7 +34,9 @@ class MetricsLog:
         )
 
     def write(self, step: int, values: dict) -> None:
-        """Append a line; nested dicts are flattened with / for the mirrors."""
+        """Append a line; nested dicts are flattened with / for the mirrors. Of several processes, the first one's."""
+        if not processes.leads():
+            return
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **values}, ensure_ascii=False, allow_nan=False) + "\n")
