@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,7 +82,7 @@ class Adversary:
     def discriminator(self, width: int, classes: int) -> nn.Sequential:
         """logits (N, classes) of samples_ND: so many hidden layers with rectifiers, then a projection."""
         sizes = [width, *[self.hidden] * self.hidden_layers]
-        inside = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+        inside = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
         return nn.Sequential(*inside, nn.Linear(sizes[-1], classes))
 
 
