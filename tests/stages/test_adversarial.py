@@ -28,7 +28,7 @@ SPECS = {
 }
 
 
-def config(folder, data, tokenizer, spec, objective=TASK, dropout=0.1, stage="finetune", **changes):
+def config(folder, data, tokenizer, spec, objective=TASK, dropout=0.1, stage="finetune", **changes):  # noqa: F811
     cfg = stage_config(folder, stage, data, objective, encoder(dropout), tokenizer, **changes)
     cfg.adversarial = spec
     return cfg

@@ -65,7 +65,7 @@ def test_a_layer_learns_at_the_rate_of_the_one_above_times_the_decay():
     model = model_of("xlm-roberta")
     layers = Layers(model, settings(layer_decay=0.9, rates={"*.query.*": 0.5}), 10)
     courses = layers.courses()
-    for name, p in model.named_parameters():
+    for name, _ in model.named_parameters():
         expected = 0.9 ** (4 - layers.of[name]) * (0.5 if ".query." in name else 1.0)
         assert courses[name].factor == pytest.approx(expected, abs=1e-12)
     optimizer = adamw(model, (0.9, 0.98), 1e-6, 0.1, courses)
