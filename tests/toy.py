@@ -66,6 +66,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
     train = dict(
         steps=12, epochs=None, batch_size=8, batch_tokens=None, window=4, max_length=24, sampling=schema.Sampling.alpha, alpha=0.3, epoch_cap=10.0, weights=None, shuffle_rows=100, learning_rate=1e-3, schedule=schema.Schedule.linear,
         warmup=2, weight_decay=0.01, beta1=0.9, beta2=0.98, epsilon=1e-6, max_grad_norm=1.0, eval_every=4, save_every=3, log_every=2, keep=2, candidates=0, eval_rows=None, freeze=[],
+        freeze_layers=None, reset_layers=0, unfreeze_every=0.0, layer_decay=1.0, rates=None,
     )  # fmt: skip
     hardware = dict(
         device=schema.Device.cpu,
@@ -86,7 +87,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
     return SimpleNamespace(
         stage=stage, seed=1, run=run, languages=schema.Languages(None, ["en"], None), train=schema.Train(**train), hardware=schema.Hardware(**hardware),
         tracking=schema.Tracking([], "xlt"), scores=schema.Scores(50, 1, 0.95, [0.01]), dataset=dataset, cleaning=None, tokenizer=tokenizer, model=model, objective=objective,
-        few_shot=None, translations=None, selection=None, leakage=None, export=None, resolved=resolved,
+        few_shot=None, translations=None, selection=None, leakage=None, adversarial=None, perturbation=None, export=None, resolved=resolved,
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from xlt.alignment.latent_semantics import Occurrences, latent_semantics
 from xlt.errors import ConfigError
 from xlt.models.build import TransferModel
 from xlt.models.static import make_static
-from xlt.training.optimizer import adamw, freeze
+from xlt.training.layers import freeze
+from xlt.training.optimizer import adamw
 
 
 def world(seed=0, sentences=40, words=12):

@@ -6,6 +6,7 @@ import pytest
 
 from xlt.config.build import build_stage
 from xlt.config.compose import compose
+from xlt.errors import ConfigError
 from xlt.objectives.coral import Coral
 from xlt.objectives.mixture import Updates
 
@@ -98,3 +99,27 @@ def test_what_a_class_says_of_itself_is_said_of_its_place(shell):
     answer = shell("check", "align", "dataset=tatoeba_ntrex", "dataset.parts.ntrex.view=odd", "dataset.root=/d")
     assert answer.code == 2
     assert any("dataset.parts.ntrex.view: " in line for line in answer.err)
+
+
+def test_an_adversary_is_chosen_with_text_of_its_own():
+    cfg = compose("finetune", ["dataset=sib200", "adversarial=reversal", "dataset@adversarial.dataset=mono", "adversarial.languages=[de]"], [])  # fmt: skip
+    chosen = build_stage(cfg).adversarial
+    assert (chosen.dataset.name, chosen.languages) == ("mono", ["de"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["adversarial=reversal", "adversarial.languages=[False]"], "adversarial.languages: False is not a language code"),
+        (["adversarial=critic", "objective=procrustes"], "adversarial: Procrustes has no training that it could join"),
+        (["perturbation=fgm", "objective=procrustes"], "perturbation: Procrustes has no training that it could join"),
+        (["train.layer_decay=0"], "train.layer_decay: 0.0 is not in"),
+        (["train.rates={backbone.*:0}"], r"train.rates.backbone\.\*: 0 is not a number above 0"),
+        (["train.rates=0.1"], "train.rates: 0.1 where"),
+        (["train.freeze_layers=-1"], "train.freeze_layers: -1 is below 0"),
+        (["train.reset_layers=-1"], "train.reset_layers: -1 is below 0"),
+    ],
+)
+def test_what_learns_and_against_whom_is_checked(overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        build_stage(compose("align", ["dataset=parallel_files", *overrides], []))

@@ -209,7 +209,8 @@ def data_of(bench, objective) -> list[str]:
     if objective.view == "qa":
         return [*DEMO, "languages.source=[en]", "objective.question_length=12"]
     if objective.view != "classification":
-        return [*DEMO, *LANGUAGES]
+        sure = ["objective.threshold=0.15"] if hasattr(objective, "threshold") and objective.view == "text" else []
+        return [*DEMO, *LANGUAGES, *sure]
     if len(objective.texts({"text": "a", "text_pair": "b", "label": "c"})) == 2:
         return ["dataset=pair_classification_files", f"dataset.root={bench.folder / 'pairs'}", "languages.source=[en]", "dataset.label_names=[other,same]"]  # fmt: skip
     return [*DEMO, "languages.source=[en]"]

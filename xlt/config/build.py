@@ -40,6 +40,8 @@ OPEN = (
     "few_shot",
     "translations",
     "leakage",
+    "adversarial",
+    "perturbation",
     "inspection",
     "mining",
     "gold",
@@ -68,6 +70,8 @@ class StageRun:
     few_shot: Any
     translations: Any
     leakage: Any
+    adversarial: Any
+    perturbation: Any
     inspection: Any
     mining: Any
     gold: Any
@@ -249,6 +253,7 @@ def _booleans_as_languages(resolved: dict) -> list[str]:
     parts = (resolved.get("objective") or {}).get("parts")
     for name, part in parts.items() if isinstance(parts, dict) else ():
         places |= {f"objective.parts.{name}.{k}": v for k, v in (part or {}).items() if k == "languages"}
+    places |= {f"adversarial.{k}": v for k, v in (resolved.get("adversarial") or {}).items() if k == "languages"}
     places |= {f"dataset.{k}": v for k, v in (resolved.get("dataset") or {}).items() if k == "languages"}
     return [
         f'{path}: {value} is not a language code; YAML reads a bare no as False: quote it, "no"'

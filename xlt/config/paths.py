@@ -13,7 +13,7 @@ from xlt.errors import ConfigError
 
 GROUPS = (
     *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "part", "train", "hardware", "tracking"),
-    *("scores", "few_shot", "leakage", "inspection", "mining", "matching", "experiment"),
+    *("scores", "few_shot", "adversarial", "perturbation", "leakage", "inspection", "mining", "matching", "experiment"),
 )
 
 

@@ -22,7 +22,7 @@ _POSITIVE = (
     "log_every",
     "keep",
 )
-_FROM_ZERO = ("warmup", "weight_decay", "eval_every", "save_every")
+_FROM_ZERO = ("warmup", "weight_decay", "eval_every", "save_every", "reset_layers", "unfreeze_every")
 _SHARES = ("beta1", "beta2")
 
 
@@ -50,7 +50,7 @@ def check(
         for name in _SHARES
         if not 0 <= getattr(train, name) <= 1
     ]
-    problems += _who_is_drawn(train)
+    problems += _who_is_drawn(train) + _layers(train)
     for name in ("epochs", "batch_tokens", "eval_rows"):
         if getattr(train, name) is not None and getattr(train, name) <= 0:
             problems.append(f"train.{name}: {getattr(train, name)} is not above 0; null switches it off")
@@ -60,6 +60,10 @@ def check(
         if getattr(hardware, name) is not None and getattr(hardware, name) <= 0:
             problems.append(f"hardware.{name}: {getattr(hardware, name)} is not above 0; null lets xlt choose")
     problems += _processes(hardware, train)
+    if hardware.sharded and train.unfreeze_every:
+        problems.append(
+            "train.unfreeze_every: what is spread over processes cannot begin to learn later; set it to 0, or hardware.sharded=false"
+        )
     if hardware.eval_tokens <= 0 or hardware.workers < 0:
         problems.append(
             f"hardware: eval_tokens {hardware.eval_tokens} must be above 0 and workers {hardware.workers} at least 0"
@@ -120,6 +124,23 @@ def _who_is_drawn(train: schema.Train) -> list[str]:
     return problems + _weights(train)
 
 
+def _layers(train: schema.Train) -> list[str]:
+    problems = []
+    if train.freeze_layers is not None and train.freeze_layers < 0:
+        problems.append(f"train.freeze_layers: {train.freeze_layers} is below 0; 0 is the embeddings, null none")
+    if not 0 < train.layer_decay <= 1:
+        problems.append(f"train.layer_decay: {train.layer_decay} is not in (0, 1]; 0.95 is usual, 1 gives all layers one rate")
+    if train.rates is None:
+        return problems
+    if not isinstance(train.rates, dict):
+        return [*problems, f"train.rates: {train.rates!r} where {{PATTERN:FACTOR,...}} is expected; null gives all one rate"]
+    return problems + [
+        f"train.rates.{pattern}: {factor!r} is not a number above 0; give one, or name it in train.freeze"
+        for pattern, factor in train.rates.items()
+        if not is_weight(factor) or factor == 0
+    ]
+
+
 def _weights(train: schema.Train) -> list[str]:
     weights = train.weights
     if train.sampling is not schema.Sampling.weights:
@@ -164,6 +185,8 @@ PROTOCOLS = {
     "few_shot": ("finetune", "zero-shot-eval"),
     "translations": ("finetune", "zero-shot-eval"),
     "leakage": ("zero-shot-eval", "matrix"),
+    "adversarial": ("pretrain", "align", "finetune"),
+    "perturbation": ("pretrain", "align", "finetune"),
     "inspection": ("inspect",),
     "mining": ("mine",),
     "gold": ("mine",),
@@ -187,6 +210,8 @@ def fits(
     few_shot: Any,
     translations: Any,
     leakage: Any,
+    adversarial: Any = None,
+    perturbation: Any = None,
     inspection: Any = None,
     mining: Any = None,
     gold: Any = None,
@@ -210,6 +235,8 @@ def fits(
         ("few_shot", few_shot),
         ("translations", translations),
         ("leakage", leakage),
+        ("adversarial", adversarial),
+        ("perturbation", perturbation),
         ("inspection", inspection),
         ("mining", mining),
         ("gold", gold),
@@ -249,6 +276,12 @@ def fits(
         solves,
     )
 
+    untrained = stage in VIEWS and any(kind(objective) for kind in (solves, learns_words, links, only_scores))
+    problems += [
+        f"{key}: {type(objective).__name__} has no training that it could join; set it to null"
+        for key, chosen in (("adversarial", adversarial), ("perturbation", perturbation))
+        if chosen is not None and untrained
+    ]
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"

@@ -87,6 +87,11 @@ class Train:
     epsilon: float = MISSING
     max_grad_norm: float = MISSING
     freeze: list[str] = MISSING  # patterns such as backbone.embeddings.*: what is called so does not learn
+    freeze_layers: int | None = MISSING  # the embeddings and so many layers do not learn; null: all learn
+    reset_layers: int = MISSING  # so many top layers begin at fresh random values
+    unfreeze_every: float = MISSING  # gradual unfreezing from the top, a layer every so many updates if >= 1, else share of the steps; 0: all at once
+    layer_decay: float = MISSING  # of the learning rate, from each layer to the one below; 1: one rate
+    rates: Any = MISSING  # {PATTERN: FACTOR} of the learning rate of what is called so; Any, for no key can be added to a typed one
     eval_every: int = MISSING  # updates between two validations; 0: only at the end
     save_every: int = MISSING  # updates between two checkpoints; 0: only at the end
     log_every: int = MISSING  # updates between two lines of metrics.jsonl
@@ -166,4 +171,6 @@ class StageConfig:
     few_shot: Any = None  # finetune; in zero-shot-eval it names the runs of a sweep
     translations: Any = None  # finetune, zero-shot-eval: the data set that holds them
     selection: str | None = None  # zero-shot-eval, matrix: source-dev, oracle, average, or all of them
+    adversarial: Any = None  # pretrain, align, finetune: who plays against the model for the language
+    perturbation: Any = None  # pretrain, align, finetune: how embeddings are perturbed against the loss
     leakage: Any = None  # zero-shot-eval, matrix

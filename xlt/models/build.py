@@ -30,10 +30,12 @@ _NO_HEAD = "Unrecognized configuration class"  # how transformers says that an a
 
 
 class Teacher(NamedTuple):
-    """A frozen model, and the classification objective that reads its logits; None where its states are learned from."""
+    """A frozen model, and the classification objective that reads its logits; None where its states are learned from. weights: of its labels, where they are
+    learned (see `xlt.stages.pseudo_labels`)."""
 
     model: TransferModel
     classifier: Any
+    weights: torch.Tensor | None = None
 
 
 class TransferModel(nn.Module):

@@ -82,7 +82,11 @@ def embedding(table: nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
     if not (torch.is_grad_enabled() and table.weight.requires_grad and table.weight.is_leaf):
         return table(ids)
     anchor = torch.zeros((), device=ids.device, requires_grad=True)  # so that backward is called
-    return _Embedding.apply(anchor, table.weight, ids, table.padding_idx)
+    found = _Embedding.apply(anchor, table.weight, ids, table.padding_idx)
+    for hook in table._forward_hooks.values():  # such as `xlt.training.perturbation` sets
+        changed = hook(table, (ids,), found)
+        found = found if changed is None else changed
+    return found
 
 
 class _CrossEntropy(torch.autograd.Function):

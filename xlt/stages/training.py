@@ -11,19 +11,23 @@ from xlt.data.encode import Table
 from xlt.errors import ConfigError
 from xlt.models.build import TransferModel, build, read_labelled_task, save
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages import adversarial
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.negatives import with_negatives
 from xlt.stages.parts import LearnedPart, beside, by_dataset, check_fit, configs, read, refuse_splitting
 from xlt.stages.protocols import settle, whole_or_part
+from xlt.stages.pseudo_labels import survey
 from xlt.stages.scoring import mean_score, score_parts, show
 from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
 from xlt.stages.streaming import lineage
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
+from xlt.training.layers import Layers
+from xlt.training.layers import rows as learning_rows
 from xlt.training.loop import Choice, Pace, Progress, fit, summary
-from xlt.training.optimizer import LearningRate, adamw, freeze
+from xlt.training.optimizer import LearningRate, adamw
 from xlt.training.progress import Screen
 from xlt.training.sharding import put_together, shard
 from xlt.training.tracking import MetricsLog
@@ -63,6 +67,7 @@ def train(cfg, recipe: Recipe) -> float:
 
 
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
+    asked = cfg
     if recipe.labelled:
         cfg, recipe = settle(cfg, recipe, screen)
     objective, settings = cfg.objective, cfg.train
@@ -73,10 +78,12 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         raise ConfigError(
             f"dataset: {main.cfg.dataset.name} has no dev split for {', '.join(main.languages)}, by which the checkpoint is chosen; add one, or map dataset.split_names.dev"
         )
+    text = adversarial.read_text(asked, main, recipe.labelled, tokenizer)
     lineages = {part: lineage_of(part) for part in parts}
     run.record(
         {
-            "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()},
+            "data": {part.named(key): digest for part, data in lineages.items() for key, digest in data.items()}
+            | ({} if text is None else text.lineage),
             "tokenizer": tokenizer_hash(tokenizer),
             "parent": parent_lineage(cfg.model.init_from),
             **({"beside": models} if (models := beside(parts)) else {}),
@@ -88,6 +95,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if recipe.labelled and protocol is None:
         protocol = whole_or_part(main.cfg.dataset, main.cfg.objective.view, main.languages)
     spoken = [code for part in parts for code in (*part.languages, *part.dev)]
+    spoken += adversarial.spoken(text)
     if getattr(objective, "continues_task", False):
         model = continue_task(cfg, tokenizer, spoken)
     else:
@@ -105,24 +113,33 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if hasattr(objective, "prepare"):
         objective.prepare(model)
     parts = with_negatives([part.read_by(model) for part in parts], model, tokenizer, accelerator, run, screen)
+    survey(model, parts[0], accelerator, screen)
     feed, sampling = draw(cfg, parts, labels, tokenizer)
-    frozen = freeze(model, settings.freeze)
+    layers = Layers(model, settings, feed.steps)
+    layers.prepare(cfg.seed)
+    courses = layers.courses()
+    learning = layers.table(courses, settings.learning_rate)
     announce(screen, cfg, model, sampling, feed.steps)
-    if frozen:
-        screen.say(f"{frozen:,} parameters are frozen")
+    screen.table(*learning_rows(learning))
     check_fit(cfg, parts, model)
 
+    against = None if text is None else adversarial.opponent(text, model, parts[0], feed.steps, accelerator)
     model.fused = cfg.hardware.fused and not cfg.hardware.sharded  # a sharded model's gradients are autograd's
     model = accelerator.prepare_model(
         model, evaluation_mode=True
     )  # no DistributedDataParallel, see xlt.training.reduction
     if cfg.hardware.sharded:
         shard(model)
-    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay)
+    optimizer = adamw(model, (settings.beta1, settings.beta2), settings.epsilon, settings.weight_decay, courses)
     plain: TransferModel = accelerator.unwrap_model(model)
     if hasattr(plain, "teacher"):
         plain.teacher.model.to(accelerator.device)
-    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn)
+    probed, before = None, {}
+    if text is not None:
+        probed = parts[0].vocabulary.read_by(plain, list(text.tables))
+        before = adversarial.probe(model, text, probed, accelerator)
+    beside = {} if against is None else {"adversary": (against.discriminator, against.optimizer)}
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn, beside)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
     if progress.position:
         feed.seek(progress.position)
@@ -151,6 +168,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             screen=screen,
             position=feed.position,
             candidates=Candidates(run.path / "candidates", settings.candidates),
+            opponent=against,
+            perturbation=cfg.perturbation,
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):
@@ -159,6 +178,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     figures, settled = score_and_settle(model, parts, labels, accelerator)
     if settled:
         plain.task["objective"] = {**plain.task["objective"], **settled}
+    after = {} if text is None else adversarial.probe(model, text, probed, accelerator)
     put_together(plain)
     processes.first(lambda: files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder)))
     run.finish(
@@ -175,6 +195,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             ],
             **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
             "parameters": sum(p.numel() for p in plain.parameters()),
+            "learning": learning,
+            **({} if text is None else {"adversarial": adversarial.summary(text, before, after)}),
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
                 "tokens": progress.tokens,

@@ -21,10 +21,16 @@ WEIGHTS, MOMENTS, STATE = "weights.safetensors", "optimizer.safetensors", "state
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder`. say: where rejected ones are reported."""
+    """The checkpoints of one run, in `folder`. say: where rejected ones are reported. beside: what learns and is no part of the model, by name."""
 
-    def __init__(self, folder: Path, keep: int, say: Callable[[str], None]):
-        self.folder, self.keep, self.say = folder, keep, say
+    def __init__(
+        self,
+        folder: Path,
+        keep: int,
+        say: Callable[[str], None],
+        beside: dict[str, tuple[nn.Module, torch.optim.Optimizer]] | None = None,
+    ):
+        self.folder, self.keep, self.say, self.beside = folder, keep, say, beside or {}
 
     def path(self, step: int) -> Path:
         """Folder of the checkpoint after `step` updates."""
@@ -41,6 +47,9 @@ class Checkpoints:
         def fill(place: Path) -> None:
             save_file(weights, place / WEIGHTS)
             save_file(moments, place / MOMENTS)
+            for name, (module, own) in self.beside.items():
+                save_file(unique_weights(module), place / f"{name}.{WEIGHTS}")
+                save_file(_moments(module, own), place / f"{name}.{MOMENTS}")
             (place / STATE).write_text(json.dumps(state, sort_keys=True, allow_nan=False) + "\n")
 
         def write() -> None:
@@ -107,6 +116,9 @@ class Checkpoints:
         put_weights(model, weights)
         if optimizer is not None:
             _set_moments(model, optimizer, load_file(place / MOMENTS))
+            for name, (module, own) in self.beside.items():
+                module.load_state_dict(load_file(place / f"{name}.{WEIGHTS}"))
+                _set_moments(module, own, load_file(place / f"{name}.{MOMENTS}"))
         return json.loads((place / STATE).read_text())
 
 

@@ -19,9 +19,12 @@ import torch
 from xlt import noise, processes, signals
 from xlt.errors import Interrupted, NonFinite
 from xlt.training import tally
+from xlt.training.adversary import Opponent
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
-from xlt.training.optimizer import LearningRate, clip
+from xlt.training.layers import thaw
+from xlt.training.optimizer import LearningRate, clip, set_rates
+from xlt.training.perturbation import FGM, FreeLB
 from xlt.training.progress import Screen
 from xlt.training.reduction import sum_gradients
 from xlt.training.tracking import MetricsLog
@@ -91,9 +94,12 @@ def fit(
     screen: Screen,
     position: Callable[[int], dict] | None = None,
     candidates: Candidates | None = None,
+    opponent: Opponent | None = None,
+    perturbation: FGM | FreeLB | None = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
-    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation.
+    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. opponent: plays against the model in each update.
+    perturbation: of the embeddings, in each pass.
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -140,14 +146,22 @@ def fit(
     for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
         said = processes.gather((tally.counts_of(window), sum(batch.tokens for batch in window)))
         counts = tally.added(own for own, _ in said)
+        thaw(optimizer, step)
         torch.manual_seed(int(noise.key(seed, "dropout", step, *others) >> 1))
         losses, rows = [], []
         for batch in window:
-            outcome = model(compute, batch.to(accelerator.device))
+            batch, scale = batch.to(accelerator.device), batch.weight / max(counts[batch.part], 1)
+            if perturbation is None:
+                outcome = model(compute, batch)
+                accelerator.backward(batch.weight * (outcome[0] if isinstance(outcome, tuple) else outcome) / max(counts[batch.part], 1))
+            else:
+                key = int(noise.key(seed, "perturbation", step))
+                outcome = perturbation.backward(model, compute, batch, scale, accelerator.backward, key)
             loss, by_row = outcome if isinstance(outcome, tuple) else (outcome, None)
-            accelerator.backward(batch.weight * loss / max(counts[batch.part], 1))
             losses.append(loss.detach())
             rows.append(by_row)
+        if opponent is not None:
+            opponent.play(model, step)
         sum_gradients(model.parameters())
         norm = clip(model.parameters(), max_grad_norm)
         losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
@@ -159,8 +173,7 @@ def fit(
                     f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
                 )
             )
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
+        set_rates(optimizer, learning_rate(step))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
@@ -182,6 +195,7 @@ def fit(
                     "grad_norm": float(norm),
                     "tokens": progress.tokens,
                     "tokens_per_second": round(speed, 1),
+                    **({} if opponent is None else {"adversarial": opponent.figures}),
                 },
             )
             note = f"{tally.note(means)}  {speed:,.0f} tokens/s" if means else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from xlt.errors import ConfigError
+from xlt.training.layers import Course
 
 
 @dataclass(frozen=True)
@@ -38,30 +37,36 @@ class LearningRate:
         return self.peak
 
 
-def freeze(model: nn.Module, patterns: list[str]) -> int:
-    """Parameters whose names match a shell pattern learn no more; returns how many numbers that are. ConfigError if a pattern matches none,
-    or if nothing is left to learn."""
-    named = dict(model.named_parameters())
-    for pattern in patterns:
-        if not (found := fnmatch.filter(named, pattern)):
-            raise ConfigError(
-                f"train.freeze: no parameter is called like {pattern!r}; names begin as {', '.join(list(named)[:3])}, and * stands for any part"
-            )
-        for name in found:
-            named[name].requires_grad_(False)
-    if not any(p.requires_grad for p in named.values()):
-        raise ConfigError(f"train.freeze: {patterns} leave no parameter to learn; name fewer")
-    return sum(p.numel() for p in named.values() if not p.requires_grad)
+def adamw(
+    model: nn.Module,
+    betas: tuple[float, float],
+    epsilon: float,
+    weight_decay: float,
+    courses: dict[str, Course] | None = None,
+) -> torch.optim.AdamW:
+    """AdamW in one fused kernel; biases and normalisation weights (all vectors) do not decay, as in BERT. courses: how parameters learn that do
+    not simply learn (see `xlt.training.layers`)."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups: dict[tuple[bool, Course], list[nn.Parameter]] = {}
+    for name, p in sorted(trained, key=lambda each: each[1].ndim < 2):  # what decays, then the vectors
+        groups.setdefault((p.ndim >= 2, (courses or {}).get(name, Course())), []).append(p)
+    gradual = any(course.begins for _, course in groups)
+    return torch.optim.AdamW(
+        [
+            {"params": ps, "weight_decay": weight_decay if decays else 0.0, "gradual": gradual, **vars(course)}
+            for (decays, course), ps in groups.items()
+        ],
+        lr=0.0,
+        betas=betas,
+        eps=epsilon,
+        fused=True,
+    )
 
 
-def adamw(model: nn.Module, betas: tuple[float, float], epsilon: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW in one fused kernel; biases and normalisation weights (all vectors) do not decay, as in BERT."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=betas, eps=epsilon, fused=True)
+def set_rates(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Each group's learning rate, by its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("factor", 1.0)
 
 
 def clip(parameters: Iterable[nn.Parameter], longest: float) -> torch.Tensor:
