@@ -12,8 +12,8 @@ from pathlib import Path
 from xlt.errors import ConfigError
 
 GROUPS = (
-    *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "part", "train", "hardware", "tracking"),
-    *("scores", "few_shot", "leakage", "inspection", "mining", "experiment"),
+    *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "part", "train", "hardware"),
+    *("adapter", "tracking", "scores", "few_shot", "leakage", "inspection", "mining", "experiment"),
 )
 
 

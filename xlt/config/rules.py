@@ -161,6 +161,7 @@ VIEWS = {
 
 
 PROTOCOLS = {
+    "adapter": ("pretrain", "align", "finetune"),
     "few_shot": ("finetune", "zero-shot-eval"),
     "translations": ("finetune", "zero-shot-eval"),
     "leakage": ("zero-shot-eval", "matrix"),
@@ -190,6 +191,7 @@ def fits(
     inspection: Any = None,
     mining: Any = None,
     gold: Any = None,
+    adapter: Any = None,
 ) -> list[str]:
     """Choices that are right in themselves but not for this stage."""
     problems = []
@@ -213,6 +215,7 @@ def fits(
         ("inspection", inspection),
         ("mining", mining),
         ("gold", gold),
+        ("adapter", adapter),
     ):
         if chosen is not None and stage not in PROTOCOLS[key]:
             problems.append(f"{key}: xlt {stage} would not read it; it is for xlt {' and xlt '.join(PROTOCOLS[key])}")
@@ -243,6 +246,9 @@ def fits(
         )
     from xlt.types import learns_words, links, only_scores, solves  # numpy comes with it, which --cfg job does not need
 
+    untrained = solves(objective) or learns_words(objective) or links(objective) or hasattr(objective, "embed")
+    if untrained and getattr(adapter, "name", "none") != "none":
+        problems.append(f"adapter: {type(objective).__name__} trains no model, so there is nothing to adapt; set adapter=none")
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xlt import files, processes
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table
 from xlt.errors import ConfigError
-from xlt.models.build import TransferModel, build, read_labelled_task, save
+from xlt.models.adapters.attach import cost
+from xlt.models.build import TransferModel, build, read_labelled_task
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages import adapting
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
@@ -62,6 +63,7 @@ def train(cfg, recipe: Recipe) -> float:
 
 
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
+    asked = recipe
     if recipe.labelled:
         cfg, recipe = settle(cfg, recipe, screen)
     objective, settings = cfg.objective, cfg.train
@@ -100,11 +102,13 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         }
         if recipe.labelled and main.name:  # what is scored later is the task alone
             model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
+    adapting.adapt(cfg, model, main.languages, tokenizer, screen, lambda other: train(other, asked))
     parts = [part.read_by(model) for part in parts]
     feed, sampling = draw(cfg, parts, labels, tokenizer)
     frozen = freeze(model, settings.freeze)
     announce(screen, cfg, model, sampling, feed.steps)
-    if frozen:
+    trained = cost(model)
+    if frozen and model.adapter is None:
         screen.say(f"{frozen:,} parameters are frozen")
     check_fit(cfg, parts, model)
 
@@ -134,7 +138,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             objective=objective,
             batches=feed.batches,
             optimizer=optimizer,
-            learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, feed.steps),
+            learning_rate=LearningRate(adapting.learning_rate(cfg), settings.schedule.value, warmup, feed.steps),
             accelerator=accelerator,
             pace=Pace(feed.steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
             seed=cfg.seed,
@@ -147,16 +151,18 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             screen=screen,
             position=feed.position,
             candidates=Candidates(run.path / "candidates", settings.candidates),
+            adapter=plain.adapter,
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
     figures, settled = score_and_settle(model, parts, labels, accelerator)
+    parameters = sum(p.numel() for p in plain.parameters())
     if settled:
         plain.task["objective"] = {**plain.task["objective"], **settled}
     put_together(plain)
-    processes.first(lambda: files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder)))
+    adapting.write(plain, tokenizer, run.path, adapting.merges(cfg))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
@@ -170,7 +176,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
                 {**({"part": name} if name else {}), **vars(line)} for name, table in sampling.items() for line in table
             ],
             **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
-            "parameters": sum(p.numel() for p in plain.parameters()),
+            "parameters": parameters,
+            "trained": trained,
             "efficiency": {
                 "seconds": round(progress.seconds, 1),
                 "tokens": progress.tokens,

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -91,9 +92,11 @@ def fit(
     screen: Screen,
     position: Callable[[int], dict] | None = None,
     candidates: Candidates | None = None,
+    adapter: Any = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
-    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation.
+    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. adapter: what learns
+    in place of the whole model (`xlt.models.adapters.protocol`).
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -137,6 +140,8 @@ def fit(
     started, begun, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
     if progress.unvalidated and judge():
         save()
+    if adapter is not None:
+        adapter.begin(pace.steps)
     for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
         said = processes.gather((tally.counts_of(window), sum(batch.tokens for batch in window)))
         counts = tally.added(own for own, _ in said)
@@ -149,6 +154,8 @@ def fit(
             losses.append(loss.detach())
             rows.append(by_row)
         sum_gradients(model.parameters())
+        if adapter is not None:
+            adapter.before_update()
         norm = clip(model.parameters(), max_grad_norm)
         losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
         if not all(processes.gather(all(map(math.isfinite, losses)) and math.isfinite(float(norm)))):
@@ -162,6 +169,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
         optimizer.step()
+        if adapter is not None:
+            adapter.after_update(step + 1)
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
         progress.tokens += sum(tokens for _, tokens in said)
@@ -182,6 +191,7 @@ def fit(
                     "grad_norm": float(norm),
                     "tokens": progress.tokens,
                     "tokens_per_second": round(speed, 1),
+                    **({} if adapter is None else adapter.facts()),
                 },
             )
             note = f"{tally.note(means)}  {speed:,.0f} tokens/s" if means else None
