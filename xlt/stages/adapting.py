@@ -12,7 +12,7 @@ from xlt import files, processes
 from xlt.errors import ConfigError
 from xlt.models.adapters import folder
 from xlt.models.adapters.attach import attach, cost, make_room
-from xlt.models.adapters.kinds import LanguageAdapter, NoAdapter, SparseFineTuning
+from xlt.models.adapters.kinds import AdaLoRA, LanguageAdapter, NoAdapter, SparseFineTuning
 from xlt.models.adapters.sparse import Sparse
 from xlt.models.build import TransferModel, build, save
 from xlt.models.inputs import MultilingualInput
@@ -80,6 +80,10 @@ def _check(cfg, model: TransferModel) -> None:
             "adapter: model=multilingual_input adds embeddings that would have to learn, too; pretrain them with adapter=none first, or choose model=pretrained"
         )
     kind = cfg.adapter
+    if cfg.hardware.sharded and isinstance(kind, AdaLoRA | SparseFineTuning):
+        raise ConfigError(
+            f"hardware.sharded: {kind.name} looks at whole weights and gradients, which no process has then; set it to false, or take adapter=lora"
+        )
     if getattr(kind, "per_language", False):
         _check_stage(cfg)
     if isinstance(kind, LanguageAdapter) and model.backbone is model.backbone.base_model:
@@ -116,7 +120,7 @@ def _full(cfg, model: TransferModel, tokenizer, screen: Screen, train: Callable)
 def below(cfg, name: str, **values):
     """The config of a run in a folder of this run's directory, with some of its groups replaced."""
     run = replace(cfg.run, dir=str(Path(cfg.run.dir) / name), name=f"{cfg.run.name}/{name}", overwrite=False)
-    plain = {group: {**(cfg.resolved.get(group) or {}), **_plain(value)} for group, value in values.items()}
+    plain = {group: {**(cfg.resolved[group] or {}), **_plain(value)} for group, value in values.items()}
     if "adapter" in values:
         plain["adapter"] = {"_target_": f"{NoAdapter.__module__}.{NoAdapter.__name__}"}
     resolved = {**cfg.resolved, "run": asdict(run), **plain}

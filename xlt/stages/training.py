@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xlt import processes
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table
