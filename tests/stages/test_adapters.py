@@ -217,6 +217,7 @@ def test_sparse_languages_and_a_task_compose(bench):
     [
         ("no base", ["model=tiny", "model.init_from=null"], "adapter: it is kept apart from the model under it, and random weights lie nowhere"),
         ("languages", ["adapter=madx_language"], "is of languages, which are learned one by one from text; use it with xlt pretrain"),
+        ("layers", ["model=tiny", "model.layers=3", "model.width=32", "model.feed_forward=64", "model.max_positions=40"], "model.layers: 3, and the model at"),
         ("rank", ["adapter.rank=0"], "adapter.rank: 0 is not above 0"),
         ("target", ["adapter.target_modules=[nothing]"], "adapter.target_modules: lora finds no linear map to adapt"),
     ],

@@ -68,6 +68,8 @@ def adapt(cfg, model: TransferModel, languages: list[str], tokenizer, screen: Sc
 
 
 def _check(cfg, model: TransferModel) -> None:
+    from transformers import AutoConfig
+
     if cfg.model.init_from is None:
         raise ConfigError(
             "adapter: it is kept apart from the model under it, and random weights lie nowhere; give model.init_from=DIR, or set adapter=none"
@@ -78,6 +80,12 @@ def _check(cfg, model: TransferModel) -> None:
     ):
         raise ConfigError(
             "adapter: model=multilingual_input adds embeddings that would have to learn, too; pretrain them with adapter=none first, or choose model=pretrained"
+        )
+    under = AutoConfig.from_pretrained(folder.resolve(cfg.model.init_from))
+    if under.num_hidden_layers != model.backbone.config.num_hidden_layers:
+        raise ConfigError(
+            f"model.layers: {model.backbone.config.num_hidden_layers}, and the model at {cfg.model.init_from} has {under.num_hidden_layers}; an adapter is kept with a "
+            "reference to its base, which has to be the whole model: choose model=pretrained, or train that shape with adapter=none first"
         )
     kind = cfg.adapter
     if cfg.hardware.sharded and isinstance(kind, AdaLoRA | SparseFineTuning):
