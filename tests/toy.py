@@ -87,7 +87,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
     return SimpleNamespace(
         stage=stage, seed=1, run=run, languages=schema.Languages(None, ["en"], None), train=schema.Train(**train), hardware=schema.Hardware(**hardware),
         tracking=schema.Tracking([], "xlt"), scores=schema.Scores(50, 1, 0.95, [0.01]), dataset=dataset, cleaning=None, tokenizer=tokenizer, model=model, objective=objective,
-        few_shot=None, translations=None, selection=None, leakage=None, adversarial=None, perturbation=None, export=None, resolved=resolved,
+        adapter=None, few_shot=None, translations=None, selection=None, leakage=None, adversarial=None, perturbation=None, export=None, resolved=resolved,
     )  # fmt: skip
 
 

@@ -110,7 +110,10 @@ def test_an_adversary_is_chosen_with_text_of_its_own():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["adversarial=reversal", "adversarial.languages=[False]"], "adversarial.languages: False is not a language code"),
+        (
+            ["adversarial=reversal", "adversarial.languages=[False]"],
+            "adversarial.languages: False is not a language code",
+        ),
         (["adversarial=critic", "objective=procrustes"], "adversarial: Procrustes has no training that it could join"),
         (["perturbation=fgm", "objective=procrustes"], "perturbation: Procrustes has no training that it could join"),
         (["train.layer_decay=0"], "train.layer_decay: 0.0 is not in"),

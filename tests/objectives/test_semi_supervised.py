@@ -121,7 +121,9 @@ def chain(tmp_path, tokenizer, objective, **changes):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    "objective", [SelfTraining(threshold=0.8, balance=True), Consistency(anchor=1.0)], ids=["self_training", "consistency"]
+    "objective",
+    [SelfTraining(threshold=0.8, balance=True), Consistency(anchor=1.0)],
+    ids=["self_training", "consistency"],
 )
 def test_a_language_of_other_words_is_learned(tmp_path, tokenizer, objective):  # noqa: F811
     before, after = chain(tmp_path, tokenizer, objective)

@@ -177,7 +177,10 @@ def test_any_objective_of_the_loop_can_carry_it(tmp_path, data, tokenizer, kind)
     spec = reversal(dataset=data) if kind == "contrastive" else reversal()
     if kind == "contrastive":
         with pytest.raises(ConfigError, match="rows of a parallel view are in two languages"):
-            train(config(tmp_path, data, tokenizer, reversal(), objective, name="no"), Recipe(None, "languages.train", False))
+            train(
+                config(tmp_path, data, tokenizer, reversal(), objective, name="no"),
+                Recipe(None, "languages.train", False),
+            )
         spec = replace(spec, languages=["de", "sw"])
     cfg = config(tmp_path, data, tokenizer, spec, objective, stage="pretrain")
     cfg.languages.source = ["en"] if kind == "contrastive" else None

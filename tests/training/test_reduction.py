@@ -36,7 +36,9 @@ def test_buckets_hold_all_gradients_in_order_and_none_is_too_large(monkeypatch):
 def _work(rank: int, world: int, port: int, place: str) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="localhost", MASTER_PORT=str(port))
     processes.join("gloo", 60)
-    model = torch.nn.ModuleDict({"a": torch.nn.Linear(3, 2), "b": torch.nn.Linear(2, 1), "unused": torch.nn.Linear(1, 1)})
+    model = torch.nn.ModuleDict(
+        {"a": torch.nn.Linear(3, 2), "b": torch.nn.Linear(2, 1), "unused": torch.nn.Linear(1, 1)}
+    )
     torch.manual_seed(0)
     for p in model.parameters():
         torch.nn.init.normal_(p)

@@ -37,6 +37,7 @@ OPEN = (
     "tokenizer",
     "model",
     "objective",
+    "adapter",
     "few_shot",
     "translations",
     "leakage",
@@ -66,6 +67,7 @@ class StageRun:
     tokenizer: Any
     model: Any
     objective: Any
+    adapter: Any
     export: str | None
     few_shot: Any
     translations: Any

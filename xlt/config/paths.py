@@ -12,7 +12,19 @@ from pathlib import Path
 from xlt.errors import ConfigError
 
 GROUPS = (
-    *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "part", "train", "hardware", "tracking"),
+    *(
+        "dataset",
+        "cleaning",
+        "languages",
+        "tokenizer",
+        "model",
+        "adapter",
+        "objective",
+        "part",
+        "train",
+        "hardware",
+        "tracking",
+    ),
     *("scores", "few_shot", "adversarial", "perturbation", "leakage", "inspection", "mining", "matching", "experiment"),
 )
 

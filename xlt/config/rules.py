@@ -129,11 +129,16 @@ def _layers(train: schema.Train) -> list[str]:
     if train.freeze_layers is not None and train.freeze_layers < 0:
         problems.append(f"train.freeze_layers: {train.freeze_layers} is below 0; 0 is the embeddings, null none")
     if not 0 < train.layer_decay <= 1:
-        problems.append(f"train.layer_decay: {train.layer_decay} is not in (0, 1]; 0.95 is usual, 1 gives all layers one rate")
+        problems.append(
+            f"train.layer_decay: {train.layer_decay} is not in (0, 1]; 0.95 is usual, 1 gives all layers one rate"
+        )
     if train.rates is None:
         return problems
     if not isinstance(train.rates, dict):
-        return [*problems, f"train.rates: {train.rates!r} where {{PATTERN:FACTOR,...}} is expected; null gives all one rate"]
+        return [
+            *problems,
+            f"train.rates: {train.rates!r} where {{PATTERN:FACTOR,...}} is expected; null gives all one rate",
+        ]
     return problems + [
         f"train.rates.{pattern}: {factor!r} is not a number above 0; give one, or name it in train.freeze"
         for pattern, factor in train.rates.items()
@@ -182,6 +187,7 @@ VIEWS = {
 
 
 PROTOCOLS = {
+    "adapter": ("pretrain", "align", "finetune"),
     "few_shot": ("finetune", "zero-shot-eval"),
     "translations": ("finetune", "zero-shot-eval"),
     "leakage": ("zero-shot-eval", "matrix"),
@@ -215,6 +221,7 @@ def fits(
     inspection: Any = None,
     mining: Any = None,
     gold: Any = None,
+    adapter: Any = None,
 ) -> list[str]:
     """Choices that are right in themselves but not for this stage."""
     problems = []
@@ -240,6 +247,7 @@ def fits(
         ("inspection", inspection),
         ("mining", mining),
         ("gold", gold),
+        ("adapter", adapter),
     ):
         if chosen is not None and stage not in PROTOCOLS[key]:
             problems.append(f"{key}: xlt {stage} would not read it; it is for xlt {' and xlt '.join(PROTOCOLS[key])}")
@@ -276,12 +284,18 @@ def fits(
         solves,
     )
 
-    untrained = stage in VIEWS and any(kind(objective) for kind in (solves, learns_words, links, only_scores))
+    untrained = stage in VIEWS and any(
+        kind(objective) for kind in (solves, learns_words, links, only_scores, aligns_entities)
+    )
     problems += [
         f"{key}: {type(objective).__name__} has no training that it could join; set it to null"
         for key, chosen in (("adversarial", adversarial), ("perturbation", perturbation))
         if chosen is not None and untrained
     ]
+    if untrained and getattr(adapter, "name", "none") != "none":
+        problems.append(
+            f"adapter: {type(objective).__name__} trains no model, so there is nothing to adapt; set adapter=none"
+        )
     if stage != "align" and solves(objective):
         problems.append(
             f"objective: {type(objective).__name__} solves a mapping and trains nothing; use it with xlt align"

@@ -168,6 +168,7 @@ class StageConfig:
     mining: Any = None  # mine
     gold: Any = None  # mine: the data set of true pairs, where they are known
     export: str | None = None  # zero-shot-eval: predictions in that layout, too (see `xlt.evaluation.exports`)
+    adapter: Any = None  # pretrain, align, finetune: what learns in place of all weights
     few_shot: Any = None  # finetune; in zero-shot-eval it names the runs of a sweep
     translations: Any = None  # finetune, zero-shot-eval: the data set that holds them
     selection: str | None = None  # zero-shot-eval, matrix: source-dev, oracle, average, or all of them

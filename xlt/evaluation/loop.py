@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ def predict(
         zeros = np.zeros(len(batch_rows), np.int64)
         drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, [gold])
         batch = objective.collate(drawn, vocabulary, max_length).to(accelerator.device)
+        batch = replace(batch, languages=tuple(drawn.languages))
         for name, output in model(objective.predict, batch).items():
             ragged = isinstance(output, list)
             parts.setdefault(name, []).append([o.cpu().numpy() for o in output] if ragged else output.cpu().numpy())

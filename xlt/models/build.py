@@ -17,11 +17,12 @@ from torch import nn
 
 from xlt.errors import ConfigError, DataError
 from xlt.models import fused
+from xlt.models.adapters import folder as adapter_folder
 from xlt.models.capabilities import position_table, require_head
 from xlt.models.families import family
 from xlt.models.heads import KINDS
 from xlt.models.inputs import InputEmbeddings, MultilingualInput, input_embeddings
-from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, load_config, locate
+from xlt.models.shapes import FromScratch, Pretrained, Recurrent, check_head, inner, load_config, locate
 from xlt.models.space import Space
 from xlt.types import Labels
 
@@ -59,11 +60,24 @@ class TransferModel(nn.Module):
         self.inputs = inputs
         self.space = space
         self.fused = False  # training takes the fast paths of `xlt.models.fused`, where there is one
-        self._encodes = fused.encoder(self.reader)
+        self.adapter = None  # see `xlt.models.adapters`
+        self.virtual_tokens = 0  # positions that an adapter takes
+        self.examine()
         self._takes = set(inspect.signature(self.reader.forward).parameters)
 
+    def examine(self) -> None:
+        """See anew whether the fast path does what the reader does, after its modules have changed."""
+        self._encodes = fused.encoder(self.reader)
+
     def forward(self, function, batch):
+        if self.adapter is not None:
+            self.adapter.speak(batch.languages)
         return function(self, batch)
+
+    def stored(self, name: str) -> bool:
+        """Whether a checkpoint holds what is called so: of a model with an adapter only what learns."""
+        adapter = self.adapter
+        return adapter is None or adapter.whole or name in adapter.trained or name.startswith("learned.")
 
     @property
     def width(self) -> int:
@@ -166,6 +180,12 @@ def build(
     """
     import transformers
 
+    if (found := adapter_folder.find(inner(node).init_from)) is not None:
+        model = build(found.node(node), head, objective, labels, tokenizer, seed, False, languages)
+        found.put(model)
+        if load_heads and model.heads:
+            _load_heads(model, str(found.place))
+        return model
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config, place = load_config(node, len(tokenizer), tokenizer.pad_token_id, special)
     auto = getattr(transformers, KINDS[head])
@@ -242,7 +262,7 @@ def max_tokens(model: TransferModel) -> int | None:
     """The longest row that the model has positions for; None where it has no such limit."""
     table, first = position_table(model.backbone)
     if table is not None:
-        return table.num_embeddings - first
+        return table.num_embeddings - first - model.virtual_tokens
     return getattr(model.backbone.config, "max_position_embeddings", None)
 
 
@@ -296,11 +316,14 @@ def save(model: TransferModel, tokenizer, folder: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model.backbone.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    if model.adapter is None:
+        model.backbone.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    else:
+        adapter_folder.write(model, folder, folder.with_name("model"))
     if len(model.heads):
         save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, folder / HEADS_FILE)
-    if model.inputs is not None:
+    if model.inputs is not None and model.adapter is None:
         model.inputs.save(folder)
     if model.space is not None:
         model.space.save(folder)

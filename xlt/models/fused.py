@@ -22,6 +22,13 @@ except ImportError:
     varlen = None
 
 _ENCODERS = {"BertModel", "RobertaModel", "XLMRobertaModel", "CamembertModel"}
+_LEAVES = (
+    nn.Linear,
+    nn.LayerNorm,
+    nn.Embedding,
+    nn.Dropout,
+    nn.ParameterDict,
+)  # the last: of peft's adapters, which are called
 _READ = {"input_ids", "attention_mask", "token_type_ids", "position_ids", "use_cache"}
 
 
@@ -174,7 +181,7 @@ def encoder(reader: nn.Module) -> bool:
         and getattr(config, "position_embedding_type", None) in (None, "absolute")
         and not getattr(reader, "gradient_checkpointing", False)
         and not any(m._forward_hooks or m._forward_pre_hooks for m in reader.modules())
-        and all(type(m) in (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Dropout) for m in reader.modules() if not len(list(m.children())) and list(m.parameters()))
+        and all(type(m) in _LEAVES for m in reader.modules() if not len(list(m.children())) and list(m.parameters()))
     )  # fmt: skip
 
 
@@ -275,7 +282,14 @@ def _embed(
         + part.token_type_embeddings(types_BL)
         + part.position_embeddings(positions_BL)
     )
-    return dropout(part.LayerNorm(summed_BLD), part.dropout.p, training)
+    return _drop(part.dropout, part.LayerNorm(summed_BLD), training)
+
+
+def _drop(part: nn.Module, x: torch.Tensor, training: bool) -> torch.Tensor:
+    """A layer's dropout, and the adapters behind it (`xlt.models.adapters.bottleneck.AfterDropout`)."""
+    if type(part) is nn.Dropout:
+        return dropout(x, part.p, training)
+    return part.adapt(dropout(x, part.dropout.p, training))
 
 
 def _positions(part: nn.Module, ids_BL: torch.Tensor) -> torch.Tensor:
@@ -293,11 +307,14 @@ def _block(block: nn.Module, x: torch.Tensor, attend: Callable[..., torch.Tensor
     """A layer on states (..., D). attend(joined, part): (..., H, S) from query, key and value (..., 3, H, S); H heads of size S."""
     attention, after, up, down = block.attention.self, block.attention.output, block.intermediate.dense, block.output
     three = (attention.query, attention.key, attention.value)
-    joined = F.linear(x, torch.cat([p.weight for p in three]), torch.cat([p.bias for p in three]))
+    if all(type(p) is nn.Linear for p in three):
+        joined = F.linear(x, torch.cat([p.weight for p in three]), torch.cat([p.bias for p in three]))
+    else:  # adapted: their weights are not all that they do
+        joined = torch.cat([p(x) for p in three], -1)
     shape = (*x.shape[:-1], 3, attention.num_attention_heads, attention.attention_head_size)
     mixed = attend(joined.view(shape), attention).flatten(-2)
-    x = after.LayerNorm(dropout(after.dense(mixed), after.dropout.p, training) + x)
-    return down.LayerNorm(dropout(down.dense(F.gelu(up(x))), down.dropout.p, training) + x)
+    x = after.LayerNorm(_drop(after.dropout, after.dense(mixed), training) + x)
+    return down.LayerNorm(_drop(down.dropout, down.dense(F.gelu(up(x))), training) + x)
 
 
 def _attention(joined_BL3HS: torch.Tensor, part: nn.Module, bias: torch.Tensor | None, training: bool) -> torch.Tensor:

@@ -111,7 +111,9 @@ def opponent(text: Unlabelled, model: TransferModel, part: LearnedPart, steps: i
         )
     last = model.backbone.config.num_hidden_layers
     if spec.layer is not None and spec.layer > last:
-        raise ConfigError(f"adversarial.layer: {spec.layer}, and this model has {last} layers; give 0 to {last}, or null")
+        raise ConfigError(
+            f"adversarial.layer: {spec.layer}, and this model has {last} layers; give 0 to {last}, or null"
+        )
     vocabulary = part.vocabulary.read_by(model, list(text.tables))
     streams, seed = list(text.tables.values()), int(noise.key(cfg.seed, "adversarial"))
     lengths = [reader.row_length(t.lengths, vocabulary, cfg.train.max_length) for t in streams]

@@ -47,4 +47,6 @@ def survey(model: TransferModel, part: LearnedPart, accelerator, screen) -> None
     object.__setattr__(model, "teacher", model.teacher._replace(weights=weights_N))
     kept_N = np.bincount(label_R[sure_R >= objective.threshold], minlength=len(names)).tolist()
     lines = [[str(n), f"{k:,}", f"{w:.3f}"] for n, k, w in zip(names, kept_N, weights_N.tolist(), strict=True)]
-    screen.table(f"labels of {sum(kept_N):,} of {len(sure_R):,} rows are sure enough", ["label", "rows", "weight"], lines)
+    screen.table(
+        f"labels of {sum(kept_N):,} of {len(sure_R):,} rows are sure enough", ["label", "rows", "weight"], lines
+    )

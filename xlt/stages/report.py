@@ -15,6 +15,7 @@ from xlt.config.build import closed_preset
 from xlt.config.rules import resampling
 from xlt.errors import ConfigError
 from xlt.reporting import inspections
+from xlt.reporting.costs import cost_table
 from xlt.reporting.figures import heat_map
 from xlt.reporting.matrix import Matrix
 from xlt.reporting.protocols import comparisons, matrices, told_apart
@@ -83,6 +84,7 @@ def main(argv: list[str]) -> int:
             f"{len(inspected)} of the runs are of xlt inspect, which have tables of their own: xlt report with these alone"
         )
         runs = [run for run in runs if run not in inspected]
+    every = runs
     found = [task for task in tasks(runs, options.metric) if options.dataset in (None, task.dataset)]
     if len(found) > 1:
         return _suite(runs, found, options.out, screen)
@@ -90,6 +92,8 @@ def main(argv: list[str]) -> int:
         runs = _of(runs, found[0])
     dataset, metric, lines = collect(runs, options.dataset, options.metric)
     told, beside = _alone(runs, dataset, metric), comparisons(runs, dataset, metric)
+    if costs := cost_table(every, dataset, metric):
+        beside = [costs, *beside]
     _show(screen, [*([runs_beside_each_other(dataset, metric, told)] if told else []), *beside], stamps(runs))
     pages = [*([runs_below_each_other(dataset, metric, told)] if told else []), *beside]
     pictures = [] if options.out is None else _heat_maps(matrices(runs, dataset, metric), options.out)
@@ -111,6 +115,7 @@ def _suite(runs: list[dict], found: list[Task], out: Path | None, screen: Screen
     """Several tasks: a table over them on screen; in the files each task language by language, too."""
     found = [with_intervals(task) for task in found]
     pages = suite_tables(found)
+    pages += [costs for task in found if (costs := cost_table(runs, task.dataset, task.metric))]
     _show(screen, pages, stamps(runs))
     names = " | ".join(sorted({task.dataset for task in found}))
     screen.say("\n" + textwrap.fill(f"language by language, with curves and matrices: --dataset {names}", WIDTH))

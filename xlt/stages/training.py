@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xlt import files, processes
+from xlt import processes
 from xlt.config.build import build_node
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table
 from xlt.errors import ConfigError
-from xlt.models.build import TransferModel, build, read_labelled_task, save
+from xlt.models.adapters.attach import cost
+from xlt.models.build import TransferModel, build, read_labelled_task
 from xlt.run import RunDirectory, parent_lineage, peak_memory
-from xlt.stages import adversarial
+from xlt.stages import adapting, adversarial
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.negatives import with_negatives
@@ -67,7 +68,7 @@ def train(cfg, recipe: Recipe) -> float:
 
 
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:
-    asked = cfg
+    asked, wanted = cfg, recipe
     if recipe.labelled:
         cfg, recipe = settle(cfg, recipe, screen)
     objective, settings = cfg.objective, cfg.train
@@ -110,6 +111,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         }
         if recipe.labelled and main.name:  # what is scored later is the task alone
             model.task["objective"] = cfg.resolved["objective"]["parts"][main.name]["objective"]
+    adapting.adapt(cfg, model, main.languages, tokenizer, screen, lambda other: train(other, wanted))
     if hasattr(objective, "prepare"):
         objective.prepare(model)
     parts = with_negatives([part.read_by(model) for part in parts], model, tokenizer, accelerator, run, screen)
@@ -118,9 +120,10 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     layers = Layers(model, settings, feed.steps)
     layers.prepare(cfg.seed)
     courses = layers.courses()
-    learning = layers.table(courses, settings.learning_rate)
+    learning = layers.table(courses, adapting.learning_rate(cfg))
     announce(screen, cfg, model, sampling, feed.steps)
     screen.table(*learning_rows(learning))
+    trained = cost(model)
     check_fit(cfg, parts, model)
 
     against = None if text is None else adversarial.opponent(text, model, parts[0], feed.steps, accelerator)
@@ -138,8 +141,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if text is not None:
         probed = parts[0].vocabulary.read_by(plain, list(text.tables))
         before = adversarial.probe(model, text, probed, accelerator)
-    beside = {} if against is None else {"adversary": (against.discriminator, against.optimizer)}
-    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn, beside)
+    opponents = {} if against is None else {"adversary": (against.discriminator, against.optimizer)}
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn, opponents)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
     if progress.position:
         feed.seek(progress.position)
@@ -155,7 +158,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             objective=objective,
             batches=feed.batches,
             optimizer=optimizer,
-            learning_rate=LearningRate(settings.learning_rate, settings.schedule.value, warmup, feed.steps),
+            learning_rate=LearningRate(adapting.learning_rate(cfg), settings.schedule.value, warmup, feed.steps),
             accelerator=accelerator,
             pace=Pace(feed.steps, settings.log_every, settings.eval_every, settings.save_every, cfg.hardware.workers),
             seed=cfg.seed,
@@ -170,17 +173,19 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             candidates=Candidates(run.path / "candidates", settings.candidates),
             opponent=against,
             perturbation=cfg.perturbation,
+            adapter=plain.adapter,
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):
         checkpoints.load(progress.best_step, plain, None)
         screen.say(f"kept the checkpoint of step {progress.best_step}, the best on the source languages' dev data")
     figures, settled = score_and_settle(model, parts, labels, accelerator)
+    parameters = sum(p.numel() for p in plain.parameters())
     if settled:
         plain.task["objective"] = {**plain.task["objective"], **settled}
     after = {} if text is None else adversarial.probe(model, text, probed, accelerator)
     put_together(plain)
-    processes.first(lambda: files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder)))
+    adapting.write(plain, tokenizer, run.path, adapting.merges(cfg))
     run.finish(
         {
             "selection": "source-dev" if recipe.choose else "last",
@@ -194,7 +199,8 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
                 {**({"part": name} if name else {}), **vars(line)} for name, table in sampling.items() for line in table
             ],
             **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
-            "parameters": sum(p.numel() for p in plain.parameters()),
+            "parameters": parameters,
+            "trained": trained,
             "learning": learning,
             **({} if text is None else {"adversarial": adversarial.summary(text, before, after)}),
             "efficiency": {

@@ -18,6 +18,7 @@ from xlt.errors import ConfigError, DataError
 from xlt.evaluation import exports
 from xlt.evaluation.shares import bins as share_bins
 from xlt.evaluation.shares import pretraining_shares
+from xlt.models.adapters.spoken import require
 from xlt.models.build import build, known_task, read_labelled_task
 from xlt.objectives.mixture import Mixture
 from xlt.run import RunDirectory, parent_lineage, peak_memory
@@ -78,6 +79,8 @@ def run(cfg) -> float:
 
     model = build(cfg.model, objective.head, objective, labels, tokenizer, cfg.seed, load_heads=labels is not None)
     check_layer(model, objective, "objective")
+    if model.adapter is not None:
+        require(model.adapter, wanted)
     vocabulary = vocabulary.read_by(model, [*wanted, *dev])
     plain, model = model, accelerator.prepare_model(model, evaluation_mode=True)
     limits, higher = (task["max_length"], cfg.hardware.eval_tokens), objective.higher_is_better

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from xlt.errors import ConfigError
+
+ADAPTER_FILE = "adapter.json"  # in the directory of an adapter, which has neither weights of a model nor a tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,24 @@ def resolve(path: str) -> str:
     return path
 
 
+def base_of(place: str) -> str:
+    """Where the model lies that an adapter's directory is for: as it was named, or as it lay from there. What is no such directory is its own."""
+    file = Path(place) / ADAPTER_FILE
+    if not file.is_file():
+        return place
+    base = json.loads(file.read_text(encoding="utf-8"))["base"]
+    if not Path(base["path"]).is_dir() and "relative" in base and (moved := Path(place) / base["relative"]).is_dir():
+        return str(moved)
+    return base["path"]
+
+
 def load(path: str, key: str = "tokenizer.path"):
     """The fast tokenizer at `path`. ConfigError in one sentence, blaming the config's `key`, if there is none."""
     from transformers import AutoTokenizer
 
     place = resolve(path)
+    while (base := resolve(base_of(place))) != place:  # an adapter's tokenizer is that of its base
+        place = base
     if looks_local(place) and not Path(place).is_dir():
         raise ConfigError(
             f"{key}: {path} does not exist; run the stage that makes it first, or give another run directory, folder or hub name"

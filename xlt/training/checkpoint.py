@@ -123,10 +123,11 @@ class Checkpoints:
 
 
 def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Each parameter and buffer once: a tied one under its first name."""
+    """Each parameter and buffer once: a tied one under its first name. Of a model with an adapter (`stored`) what learns."""
     seen, unique = set(), {}
+    stored = getattr(model, "stored", lambda name: True)
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
+        if id(tensor) not in seen and stored(name):
             seen.add(id(tensor))
             unique[name] = tensor.detach().contiguous()
     return unique

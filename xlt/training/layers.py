@@ -43,7 +43,9 @@ class Layers:
             name: self.last + 1 if at is None else at + encoder * (above and at > 0)
             for name, (above, at) in found.items()
         }
-        self._every = round(settings.unfreeze_every if settings.unfreeze_every >= 1 else settings.unfreeze_every * steps)
+        self._every = round(
+            settings.unfreeze_every if settings.unfreeze_every >= 1 else settings.unfreeze_every * steps
+        )
 
     def prepare(self, seed: int) -> None:
         """Draw the top layers anew, then freeze what is not to learn. ConfigError if nothing is left, or if a setting names what is not there."""

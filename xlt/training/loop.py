@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -96,10 +97,11 @@ def fit(
     candidates: Candidates | None = None,
     opponent: Opponent | None = None,
     perturbation: FGM | FreeLB | None = None,
+    adapter: Any = None,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
-    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. opponent: plays against the model in each update.
-    perturbation: of the embeddings, in each pass.
+    position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. opponent: plays against
+    the model in each update. perturbation: of the embeddings, in each pass. adapter: what learns in place of the whole model (`xlt.models.adapters.protocol`).
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -143,6 +145,8 @@ def fit(
     started, begun, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
     if progress.unvalidated and judge():
         save()
+    if adapter is not None:
+        adapter.begin(pace.steps)
     for step, window in _ahead(batches, progress.step, pace.steps, pace.workers):
         said = processes.gather((tally.counts_of(window), sum(batch.tokens for batch in window)))
         counts = tally.added(own for own, _ in said)
@@ -153,7 +157,9 @@ def fit(
             batch, scale = batch.to(accelerator.device), batch.weight / max(counts[batch.part], 1)
             if perturbation is None:
                 outcome = model(compute, batch)
-                accelerator.backward(batch.weight * (outcome[0] if isinstance(outcome, tuple) else outcome) / max(counts[batch.part], 1))
+                accelerator.backward(
+                    batch.weight * (outcome[0] if isinstance(outcome, tuple) else outcome) / max(counts[batch.part], 1)
+                )
             else:
                 key = int(noise.key(seed, "perturbation", step))
                 outcome = perturbation.backward(model, compute, batch, scale, accelerator.backward, key)
@@ -163,6 +169,8 @@ def fit(
         if opponent is not None:
             opponent.play(model, step)
         sum_gradients(model.parameters())
+        if adapter is not None:
+            adapter.before_update()
         norm = clip(model.parameters(), max_grad_norm)
         losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
         if not all(processes.gather(all(map(math.isfinite, losses)) and math.isfinite(float(norm)))):
@@ -175,6 +183,8 @@ def fit(
             )
         set_rates(optimizer, learning_rate(step))
         optimizer.step()
+        if adapter is not None:
+            adapter.after_update(step + 1)
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
         progress.tokens += sum(tokens for _, tokens in said)
@@ -196,6 +206,7 @@ def fit(
                     "tokens": progress.tokens,
                     "tokens_per_second": round(speed, 1),
                     **({} if opponent is None else {"adversarial": opponent.figures}),
+                    **({} if adapter is None else adapter.facts()),
                 },
             )
             note = f"{tally.note(means)}  {speed:,.0f} tokens/s" if means else None

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Few parameters: two layers on quick_transfer's embeddings; on SIB-200 all weights, LoRA, AdaLoRA, prefixes and bottlenecks; then MAD-X against all weights on SIB-200 and UNER.
+# XLT_DATA: the folder that holds ntrex, tico19, mono, sib200 and uner. RUNS: folder of the runs. A stage that is finished is not run again. XLT: the command, if it is
+# not on the PATH. ALIGN, MLM: updates of the encoder and of masked LM; EPOCHS: of a task; METHODS: names of conf/adapter; PARTS: a, b or ab; TARGETS: languages of part a.
+set -euo pipefail
+: "${XLT_DATA:?the folder that holds ntrex, tico19, mono, sib200 and uner}"
+RUNS=${RUNS:-runs} XLT=${XLT:-xlt} ALIGN=${ALIGN:-300} MLM=${MLM:-300} EPOCHS=${EPOCHS:-8} METHODS=${METHODS:-lora adalora prefix_tuning houlsby}
+PARTS=${PARTS:-ab} TARGETS=${TARGETS:-null}
+
+stage() { echo "== $*"; $XLT "$@" run.root="$RUNS"; }
+task() {  # task DATASET NAME BASE TARGETS [OVERRIDES ...]: English labels, then the languages of TARGETS; one rate for all weights and one for all adapters, neither was tuned
+  local dataset=$1 name=$2 base=$3 targets=$4; shift 4
+  local data=(dataset="$dataset" dataset.root="$XLT_DATA/$dataset" run.name="adapters/$name")
+  local objective=(objective=sequence_classification objective.pool=mean)
+  [ "$dataset" = uner ] && objective=(objective=token_classification objective.repair=true)
+  stage finetune "${data[@]}" "${objective[@]}" model.init_from="$base" train.epochs="$EPOCHS" train.learning_rate=1e-3 train.eval_every=50 train.candidates=0 "$@"
+  stage zero-shot-eval "${data[@]}" model.init_from="$RUNS/adapters/$name/finetune" languages.target="$targets"
+}
+
+[ -f "$RUNS/quick_transfer/tokenize/metrics.json" ] || stage tokenize experiment=quick_transfer
+[ -f "$RUNS/quick_transfer/align/metrics.json" ] || stage align experiment=quick_transfer
+stage align dataset=ntrex_tico19 dataset.root="$XLT_DATA" run.name=adapters/encoder model=tiny model.layers=2 model.width=300 model.attention_heads=4 objective.pool=mean \
+  model.init_from="$RUNS/quick_transfer/align" 'train.freeze=["backbone.embeddings.*"]' train.steps="$ALIGN" train.batch_size=32 train.max_length=64 \
+  train.learning_rate=5e-4 train.eval_every=0 train.save_every=100 train.eval_rows=1
+B=$RUNS/adapters/encoder/align
+
+if [[ $PARTS == *a* ]]; then
+  task sib200 full "$B" "$TARGETS"
+  for method in $METHODS; do
+    more=(); [ "$method" = adalora ] && more=(adapter.every=10 adapter.final=0.3)
+    task sib200 "$method" "$B" "$TARGETS" adapter="$method" adapter.learning_rate=3e-3 "${more[@]}"
+  done
+fi
+
+if [[ $PARTS == *b* ]]; then  # in languages that SIB-200, UNER and the raw text have; the encoder learns masked LM first, then languages on it
+  raw=(dataset=mono dataset.root="$XLT_DATA/mono" model=pretrained train.batch_tokens=2048 train.max_length=64 train.eval_every=0 train.save_every=100 train.eval_rows=20 train.steps="$MLM")
+  stage pretrain "${raw[@]}" run.name=adapters/mlm model.init_from="$B" train.learning_rate=5e-4
+  M=$RUNS/adapters/mlm/pretrain
+  stage pretrain "${raw[@]}" run.name=adapters/languages model.init_from="$M" adapter=madx_language languages.train=[en,pt,zh] adapter.learning_rate=1e-3
+  for dataset in sib200 uner; do
+    task $dataset "madx-$dataset" "$RUNS/adapters/languages/pretrain" [pt,zh] adapter=madx_task adapter.learning_rate=3e-3
+    task $dataset "madx-$dataset-full" "$M" [pt,zh]
+  done
+fi
+
+$XLT report "$RUNS/adapters" --out "$RUNS/adapters/report"

@@ -1,0 +1,104 @@
+"""The directory of a model that was trained with an adapter: the adapter alone, and where the model under it lies.
+
+    adapter.json          method, numbers, languages; path and hash of the base         heads.safetensors, xlt.json   the task's
+    adapter_model.safetensors, adapter_config.json   peft's methods, in its format      config.json                   the base's
+    adapter.safetensors   bottlenecks         sparse.safetensors   differences of weights
+
+The base may be such a directory itself: it is that model with its adapter merged into it, or, where its adapters are of languages, with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlt import files
+from xlt.errors import ConfigError, DataError
+from xlt.models.adapters.attach import attach
+from xlt.models.adapters.kinds import KINDS
+from xlt.tokenization.load import ADAPTER_FILE, base_of, resolve
+
+_HEADS = "heads.safetensors"
+
+
+def weights_hash(place: str) -> str | None:
+    """Hex digest of what decides a model's states: its weights, or its adapter; None of a name of the hub."""
+    folder = Path(place)
+    if not folder.is_dir():
+        return None
+    known = {}
+    if (folder / files.MANIFEST).is_file():  # `locate` has seen to it that it is true
+        known = {n: f["sha256"] for n, f in json.loads((folder / files.MANIFEST).read_text())["files"].items()}
+    mine = [p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin") or p.name == ADAPTER_FILE]
+    hashes = {p.name: known.get(p.name) or files.sha256(p) for p in mine if p.name != _HEADS}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def reference(init_from: str) -> dict[str, str | None]:
+    """What an adapter remembers of the model under it."""
+    place = resolve(init_from)
+    path = os.path.abspath(place) if Path(place).is_dir() else place
+    return {"path": path, "weights": weights_hash(place)}
+
+
+def write(model, folder: Path, beside: Path) -> None:
+    """The adapter of a model, into an existing folder. beside: where that folder will lie, from which the base is found when both have moved."""
+    adapter = model.adapter
+    base = dict(adapter.base)
+    if base["weights"] is not None:
+        base["relative"] = os.path.relpath(base["path"], os.path.abspath(beside))
+    facts = {
+        "kind": adapter.kind.name,
+        "fields": dataclasses.asdict(adapter.kind),
+        "languages": list(adapter.names) if getattr(adapter.kind, "per_language", False) else [],
+        "base": base,
+    }
+    model.backbone.config.save_pretrained(folder)
+    adapter.write(folder)
+    (folder / ADAPTER_FILE).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An adapter's directory. base: where the model under it lies, whose hash was compared."""
+
+    place: Path
+    facts: dict[str, Any]
+    base: str
+
+    def node(self, node):
+        """The config's model, with the base in place of this directory."""
+        if hasattr(node, "backbone"):
+            return dataclasses.replace(node, backbone=dataclasses.replace(node.backbone, init_from=self.base))
+        return dataclasses.replace(node, init_from=self.base)
+
+    def put(self, model) -> None:
+        """The adapter, as it was trained, on the base."""
+        kind = KINDS[self.facts["kind"]](**self.facts["fields"])
+        attach(kind, model, self.facts["base"], 0, self.facts["languages"]).read(self.place)
+
+
+def find(init_from: str | None) -> Found | None:
+    """The adapter's directory that `init_from` names; None where there is another model. ConfigError where its base is gone or is not the one it was trained on."""
+    if init_from is None or not (Path(place := resolve(init_from)) / ADAPTER_FILE).is_file():
+        return None
+    if problem := files.verify(Path(place)):
+        raise DataError(f"{place}: {problem}; make that checkpoint anew, or take another one")
+    facts = json.loads((Path(place) / ADAPTER_FILE).read_text(encoding="utf-8"))
+    base, wanted = base_of(place), facts["base"]["weights"]
+    if wanted is not None and not Path(base).is_dir():
+        raise ConfigError(
+            f"model.init_from: {init_from} holds an adapter alone, and the model under it is not at {base} any more; put it back there, or name its place in "
+            f"{Path(place) / ADAPTER_FILE} (base.path)"
+        )
+    if weights_hash(base) != wanted:
+        raise ConfigError(
+            f"model.init_from: the adapter in {init_from} was trained on another model than the one that lies at {base} now; put that one back, or train the "
+            "adapter anew on this one"
+        )
+    return Found(Path(place), facts, base)
