@@ -40,6 +40,7 @@ OPEN = (
     "few_shot",
     "translations",
     "leakage",
+    "mode",
     "inspection",
     "mining",
     "gold",
@@ -68,6 +69,7 @@ class StageRun:
     few_shot: Any
     translations: Any
     leakage: Any
+    mode: Any
     inspection: Any
     mining: Any
     gold: Any

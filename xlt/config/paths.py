@@ -13,7 +13,7 @@ from xlt.errors import ConfigError
 
 GROUPS = (
     *("dataset", "cleaning", "languages", "tokenizer", "model", "objective", "part", "train", "hardware", "tracking"),
-    *("scores", "few_shot", "leakage", "inspection", "mining", "experiment"),
+    *("scores", "few_shot", "leakage", "mode", "inspection", "mining", "experiment"),
 )
 
 

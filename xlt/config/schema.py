@@ -159,6 +159,7 @@ class StageConfig:
     tokenizer: Any = MISSING
     model: Any = MISSING
     objective: Any = MISSING
+    mode: Any = None  # tokenize: what it does
     inspection: Any = None  # inspect
     mining: Any = None  # mine
     gold: Any = None  # mine: the data set of true pairs, where they are known
