@@ -47,7 +47,7 @@ def run(cfg) -> float:
             "efficiency": {"peak_memory_bytes": peak_memory()},
         }
     )
-    screen.say(f"{directory.path}: done; {len(named)} tokenizers, {len(texts)} languages")
+    screen.say(f"{directory.path}: done; {len(texts)} languages")
     return sum(first["fertility"].values()) / len(texts)
 
 
