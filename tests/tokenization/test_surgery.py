@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tokenizers
+import yaml
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from tests.tokenization.test_train import SCRIPTS, corpus, spec
-from xlt.data.demo import Demo  # noqa: F401
+from xlt.config.build import build_node
+from xlt.config.paths import conf_dir
 from xlt.tokenization.surgery import derivation, longest_first, pieces_of
 from xlt.tokenization.train import Kind, train
 from xlt.tokenization.trim import changed_texts, count, cut, needed
 
 
 def demo_texts():
-    from xlt.data import world
-    from xlt.config.build import build_node
-    import yaml
-    from xlt.config.paths import conf_dir
-
-    data = build_node(yaml.safe_load((conf_dir() / "dataset" / "demo.yaml").read_text()), "dataset")
-    return {code: [r["text"] for r in data.rows("text", code, "train")][:300] for code in world.languages()}
+    node = yaml.safe_load((conf_dir() / "dataset" / "demo.yaml").read_text(encoding="utf-8"))
+    data = build_node(node, "dataset")
+    return {code: [r["text"] for r in data.rows("text", code, "train")][:300] for code in data.languages("text")}
 
 
 TEXTS = demo_texts()
@@ -30,8 +30,6 @@ ALL = [text for texts in TEXTS.values() for text in texts] + SCRIPTS
 
 
 def xlm_roberta(byte_fallback=True, kind=Kind.unigram):
-    from dataclasses import replace
-
     return train(replace(spec(kind, 1500), byte_fallback=byte_fallback, character_coverage=0.99), ALL, 1, 128, ["en", "de"])
 
 
