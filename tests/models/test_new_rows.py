@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from xlt.models.new_rows import focus_mixtures, mean_mixtures, mixed, piece_vectors, random_rows, sparsemax, wechsel_mixtures
+from xlt.models.new_rows import (
+    focus_mixtures,
+    mean_mixtures,
+    mixed,
+    piece_vectors,
+    random_rows,
+    sparsemax,
+    wechsel_mixtures,
+)
 
 
 def test_sparsemax_is_the_nearest_point_of_the_simplex():
@@ -12,7 +20,11 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
     torch.manual_seed(0)
     scores_MN = torch.randn(20, 9, dtype=torch.float64) * 2
     found_MN = sparsemax(scores_MN)
-    assert torch.allclose(found_MN.sum(1), torch.ones(20, dtype=torch.float64)) and (found_MN >= 0).all() and (found_MN == 0).any()
+    assert (
+        torch.allclose(found_MN.sum(1), torch.ones(20, dtype=torch.float64))
+        and (found_MN >= 0).all()
+        and (found_MN == 0).any()
+    )
     rest_MN = scores_MN - found_MN  # of the support it is one number, elsewhere not above it
     for rest_N, p_N in zip(rest_MN, found_MN, strict=True):
         inside = rest_N[p_N > 0]
@@ -23,7 +35,9 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
 
 def test_the_mean_is_of_the_parts_and_of_all_where_there_is_none():
     table = torch.tensor([[1.0, 0.0], [3.0, 2.0], [2.0, 7.0]])
-    assert torch.equal(mixed(table, mean_mixtures([[0, 1], [2], []])), torch.tensor([[2.0, 1.0], [2.0, 7.0], [2.0, 3.0]]))
+    assert torch.equal(
+        mixed(table, mean_mixtures([[0, 1], [2], []])), torch.tensor([[2.0, 1.0], [2.0, 7.0], [2.0, 3.0]])
+    )
     assert torch.equal(mixed(table[:, 0], mean_mixtures([[0, 1]])), torch.tensor([2.0]))
 
 
@@ -53,4 +67,8 @@ def test_a_pieces_vector_is_the_weighted_mean_of_its_words():
 
 def test_random_rows_have_the_deviation_asked_for_and_are_the_same_each_time():
     rows = random_rows(500, 40, 0.02, 3)
-    assert abs(rows.std() - 0.02) < 5e-4 and torch.equal(rows, random_rows(500, 40, 0.02, 3)) and not torch.equal(rows, random_rows(500, 40, 0.02, 4))
+    assert (
+        abs(rows.std() - 0.02) < 5e-4
+        and torch.equal(rows, random_rows(500, 40, 0.02, 3))
+        and not torch.equal(rows, random_rows(500, 40, 0.02, 4))
+    )

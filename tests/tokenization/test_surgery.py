@@ -30,7 +30,9 @@ ALL = [text for texts in TEXTS.values() for text in texts] + SCRIPTS
 
 
 def xlm_roberta(byte_fallback=True, kind=Kind.unigram):
-    return train(replace(spec(kind, 1500), byte_fallback=byte_fallback, character_coverage=0.99), ALL, 1, 128, ["en", "de"])
+    return train(
+        replace(spec(kind, 1500), byte_fallback=byte_fallback, character_coverage=0.99), ALL, 1, 128, ["en", "de"]
+    )
 
 
 def byte_level():
@@ -38,8 +40,18 @@ def byte_level():
     core = tokenizers.Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    core.train_from_iterator(ALL, trainers.BpeTrainer(vocab_size=1500, special_tokens=["<|endoftext|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
-    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>", bos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    core.train_from_iterator(
+        ALL,
+        trainers.BpeTrainer(
+            vocab_size=1500,
+            special_tokens=["<|endoftext|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token="<|endoftext|>", bos_token="<|endoftext|>", pad_token="<|endoftext|>"
+    )
 
 
 def word_piece():
@@ -47,9 +59,25 @@ def word_piece():
     core = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     core.normalizer = normalizers.BertNormalizer(lowercase=False)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    core.train_from_iterator(ALL, trainers.WordPieceTrainer(vocab_size=1500, limit_alphabet=250, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    core.train_from_iterator(
+        ALL,
+        trainers.WordPieceTrainer(
+            vocab_size=1500,
+            limit_alphabet=250,
+            special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+            show_progress=False,
+        ),
+    )
     core.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]", model_max_length=64)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    )
 
 
 KINDS = {
@@ -124,7 +152,9 @@ def test_longest_match_is_what_word_pieces_do():
 
 def test_a_word_without_pieces_gets_none_when_what_it_began_with_is_in_no_text():
     """`abcd` is unknown because `ab` is longer than `a`; without `ab` it would be a ##bcd."""
-    core = tokenizers.Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "ab": 2, "##c": 3, "##bcd": 4, "##b": 5}, unk_token="[UNK]"))
+    core = tokenizers.Tokenizer(
+        models.WordPiece({"[UNK]": 0, "a": 1, "ab": 2, "##c": 3, "##bcd": 4, "##b": 5}, unk_token="[UNK]")
+    )
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     whole = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="[UNK]")
     texts = ["abcd", "a", "abcd a"]

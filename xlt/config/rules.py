@@ -117,6 +117,10 @@ def _who_is_drawn(train: schema.Train) -> list[str]:
         problems.append(
             f"train.epoch_cap: {train.epoch_cap} is not above 0; give the passes a language's text may have"
         )
+    if train.replay is not None and not 0 < train.replay < 1:
+        problems.append(
+            f"train.replay: {train.replay} is not between 0 and 1; null leaves the old languages as they come"
+        )
     return problems + _weights(train)
 
 
@@ -284,7 +288,9 @@ def _changes(mode: Any, learns: bool, tokenizer: Any, model: Any) -> list[str]:
         return []
     problems = []
     if start is None:
-        problems.append(f"model.init_from: mode={name} changes a model with its tokenizer; give its run directory, folder or hub name")
+        problems.append(
+            f"model.init_from: mode={name} changes a model with its tokenizer; give its run directory, folder or hub name"
+        )
     if tokenizer is not None and tokenizer.path is not None:
         problems.append(f"tokenizer.path: mode={name} takes the tokenizer beside the model; set it to null")
     return problems

@@ -76,6 +76,7 @@ class Train:
     sampling: Sampling = MISSING  # who is drawn
     alpha: int | float | str = MISSING  # with p^alpha; a number, or points over the updates: 0:0.3,50000:0.7
     epoch_cap: float = MISSING  # unimax: how often a language's text is seen at most
+    replay: float | None = MISSING  # going on from a checkpoint: share of the rows that are of its own languages; null: as they come
     weights: Any = MISSING  # weights: {CODE: WEIGHT}; Any, for no key can be added to a typed one
     shuffle_rows: int = MISSING  # where dataset.streaming is true: rows of a language that are shuffled together
     learning_rate: float = MISSING

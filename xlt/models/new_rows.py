@@ -61,16 +61,22 @@ def wechsel_mixtures(
 def mixed(table_VD: torch.Tensor, mixtures: list[Mixture | None]) -> torch.Tensor:
     """rows_KD of the mixtures of old rows (of a vector: rows_K); the mean of all where there is none."""
     mean_D = table_VD.mean(0)
-    return torch.stack([mean_D if m is None else torch.tensordot(m[1].to(table_VD), table_VD[m[0]], 1) for m in mixtures])
+    return torch.stack(
+        [mean_D if m is None else torch.tensordot(m[1].to(table_VD), table_VD[m[0]], 1) for m in mixtures]
+    )
 
 
-def piece_vectors(pieces_of_words: list[list[int]], counts_W: torch.Tensor, words_WD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def piece_vectors(
+    pieces_of_words: list[list[int]], counts_W: torch.Tensor, words_WD: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(ids_N, vectors_ND) of the pieces in some words: the mean of the words' vectors, weighted by how often each occurs (Minixhofer et al. 2022,
     section 3, for vectors without n-grams)."""
     lengths_W = torch.tensor([len(p) for p in pieces_of_words])
     ids_P = torch.tensor([i for p in pieces_of_words for i in p])
     word_P = torch.arange(len(lengths_W)).repeat_interleave(lengths_W)
     ids_N, place_P = ids_P.unique(return_inverse=True)
-    sums_ND = torch.zeros(len(ids_N), words_WD.shape[1]).index_add_(0, place_P, words_WD[word_P] * counts_W[word_P, None])
+    sums_ND = torch.zeros(len(ids_N), words_WD.shape[1]).index_add_(
+        0, place_P, words_WD[word_P] * counts_W[word_P, None]
+    )
     weight_N = torch.zeros(len(ids_N)).index_add_(0, place_P, counts_W[word_P])
     return ids_N, sums_ND / weight_N[:, None]

@@ -39,10 +39,14 @@ def load_whole(init_from: str):
         config = transformers.AutoConfig.from_pretrained(place)
         name = (config.architectures or [""])[0]
         home = recurrent if config.model_type == RECURRENT else transformers
-        options = {"add_pooling_layer": False} if name.endswith(("XLMRobertaModel", "BertModel", "RobertaModel")) else {}
+        options = (
+            {"add_pooling_layer": False} if name.endswith(("XLMRobertaModel", "BertModel", "RobertaModel")) else {}
+        )
         return getattr(home, name, transformers.AutoModel).from_pretrained(place, dtype=torch.float32, **options).eval()
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"model.init_from: no model could be loaded from {init_from} ({str(error).splitlines()[0]})") from error
+        raise ConfigError(
+            f"model.init_from: no model could be loaded from {init_from} ({str(error).splitlines()[0]})"
+        ) from error
     finally:
         logging.set_verbosity(before)
 
@@ -81,7 +85,9 @@ def keep_rows(model, kept_K: np.ndarray) -> None:
 
 
 @torch.no_grad()
-def add_rows(model, first: int, rows_KD: torch.Tensor, outputs_KD: torch.Tensor | None, biases_K: torch.Tensor | None) -> None:
+def add_rows(
+    model, first: int, rows_KD: torch.Tensor, outputs_KD: torch.Tensor | None, biases_K: torch.Tensor | None
+) -> None:
     """Rows for K new pieces with ids from `first` on. outputs_KD: of a head that is not tied; biases_K: of a head that has some. In place."""
     count = len(rows_KD)
     if model.get_input_embeddings().num_embeddings < first + count:
@@ -135,10 +141,16 @@ def _resize(model, size: int) -> None:
     model.config.vocab_size = size
     shapes = {tuple(t.shape)[0] for t in _tables(model)}
     if shapes != {size} or embeddings.num_embeddings != size:
-        raise ConfigError(f"model.init_from: {type(model).__name__} has rows for pieces that could not be resized; take another architecture")
+        raise ConfigError(
+            f"model.init_from: {type(model).__name__} has rows for pieces that could not be resized; take another architecture"
+        )
 
 
 def extra_files(init_from: str) -> list[Path]:
     """What xlt saved beside the transformers model: heads of a task, embeddings of languages, what it was trained for."""
     place = Path(locate(init_from))
-    return [place / name for name in ("heads.safetensors", "inputs.safetensors", "inputs.json", "xlt.json") if (place / name).is_file()]
+    return [
+        place / name
+        for name in ("heads.safetensors", "inputs.safetensors", "inputs.json", "xlt.json")
+        if (place / name).is_file()
+    ]

@@ -63,13 +63,15 @@ def run(cfg) -> float:
 
     rows = old(sample_of(cfg, codes, others), verbose=False)["input_ids"]
     size, before = {"before": size_of(model)}, logits_of(model, rows)
-    width = len(old) if model.get_output_embeddings() is not None else None  # of a model without a head states are compared
+    width = (
+        len(old) if model.get_output_embeddings() is not None else None
+    )  # of a model without a head states are compared
     beginnings = rows_of_new(cfg, model, old, new, added, texts, others)
     add_rows(model, len(old), *beginnings)
     difference = largest_difference(*([x[..., :width] for x in each] for each in (before, logits_of(model, rows))))
     size["after"] = size_of(model)
     write_model(directory.path, model, new, start)
-    if (more := more_languages(directory.path / "model", model.get_input_embeddings().embedding_dim, codes)):
+    if more := more_languages(directory.path / "model", model.get_input_embeddings().embedding_dim, codes):
         screen.say(f"{', '.join(more)}: embeddings of the languages begin as the mean of the others")
     directory.finish(
         {
@@ -95,7 +97,9 @@ def drawn(cfg, codes: list[str]) -> list[str]:
     texts = {code: [row["text"] for row in cfg.dataset.rows("text", code, "train")] for code in codes}
     sizes = {code: len(t) for code, t in texts.items()}
     total = sum(sizes.values())
-    counts = balanced_sample(sizes, language_shares(sizes, mode.alpha), min(mode.sample or total, total), mode.max_repeats)
+    counts = balanced_sample(
+        sizes, language_shares(sizes, mode.alpha), min(mode.sample or total, total), mode.max_repeats
+    )
     return list(draw_sentences(texts, counts, cfg.seed))
 
 
@@ -114,7 +118,11 @@ def lines_of(cfg, code: str) -> list[str]:
 
 
 def sample_of(cfg, codes: list[str], others: list[str]) -> list[str]:
-    return [text for code in (others or codes)[:CHECKED] for text in lines_of(cfg, code)[: max(1, CHECKED // len(others or codes))]]
+    return [
+        text
+        for code in (others or codes)[:CHECKED]
+        for text in lines_of(cfg, code)[: max(1, CHECKED // len(others or codes))]
+    ]
 
 
 def compared(cfg, old, new, codes: list[str], others: list[str], screen: Screen) -> dict[str, dict[str, float]]:
@@ -131,7 +139,12 @@ def compared(cfg, old, new, codes: list[str], others: list[str], screen: Screen)
         "the tokenizer before and after",
         ["language", "", "sub-words/word before", "after", "texts encoded otherwise"],
         [
-            [code, "new" if code in codes else "", *(f"{found[m][code]:.2f}" for m in ("fertility_before", "fertility")), f"{found['texts_changed'][code]:.1%}"]
+            [
+                code,
+                "new" if code in codes else "",
+                *(f"{found[m][code]:.2f}" for m in ("fertility_before", "fertility")),
+                f"{found['texts_changed'][code]:.1%}",
+            ]
             for code in [*codes, *others]
         ],
     )
@@ -167,7 +180,11 @@ def by_focus(cfg, new, first: int, texts: list[str], others: list[str]) -> dict[
     """{new id: mixture}. Vectors are the house's, positive PMI of pieces, in place of fastText, on text of the new languages and the others in equal
     parts: a script that no old language has would overlap in digits and commas only."""
     share = max(1, len(texts) // max(1, len(others)))
-    more = [row["text"] for code in others for row in islice(cfg.dataset.rows("text", code, "train"), share)] if others else []
+    more = (
+        [row["text"] for code in others for row in islice(cfg.dataset.rows("text", code, "train"), share)]
+        if others
+        else []
+    )
     ids = new([*texts, *more], add_special_tokens=False, verbose=False)["input_ids"]
     table = learn_vectors(([str(i) for i in row] for row in ids), cfg.mode.width, MOST_PIECES, cfg.mode.window)
     special = set(new.all_special_ids)
@@ -176,7 +193,9 @@ def by_focus(cfg, new, first: int, texts: list[str], others: list[str]) -> dict[
     old_N = useful_N & torch.tensor([i < first and i not in special for i in seen_N.tolist()])
     new_N = useful_N & (seen_N >= first)
     if not old_N.any():
-        raise DataError("languages.train: its text has no old piece, of which new ones could be mixed; set mode.init=mean, or give more text")
+        raise DataError(
+            "languages.train: its text has no old piece, of which new ones could be mixed; set mode.init=mean, or give more text"
+        )
     found = focus_mixtures(table.vectors[new_N], table.vectors[old_N], seen_N[old_N])
     return dict(zip(seen_N[new_N].tolist(), found, strict=True))
 
@@ -186,7 +205,9 @@ def by_wechsel(cfg, old, new, first: int, texts: list[str]) -> dict[int, Mixture
     mode = cfg.mode
     source, target = (read_vec(aligned(mode.vectors) / f"{side}.vec", None) for side in ("source", "target"))
     if "text" not in cfg.dataset.views() or mode.source not in cfg.dataset.languages("text"):
-        raise ConfigError(f"mode.source: {cfg.dataset.name} has no text in {mode.source}, by which its words are counted; choose one of its languages")
+        raise ConfigError(
+            f"mode.source: {cfg.dataset.name} has no text in {mode.source}, by which its words are counted; choose one of its languages"
+        )
     told = (row["text"] for row in cfg.dataset.rows("text", mode.source, "train"))
     sides = []
     for table, tokenizer, lines in ((source, old, told), (target, new, texts)):
@@ -197,7 +218,9 @@ def by_wechsel(cfg, old, new, first: int, texts: list[str]) -> dict[int, Mixture
     (old_ids, old_ND), (new_ids, new_ND) = sides
     kept, wanted = old_ids < first, new_ids >= first
     if source.vectors.shape[1] != target.vectors.shape[1]:
-        raise DataError(f"mode.vectors: source.vec and target.vec in {mode.vectors} have different widths; align them first")
+        raise DataError(
+            f"mode.vectors: source.vec and target.vec in {mode.vectors} have different widths; align them first"
+        )
     found = wechsel_mixtures(new_ND[wanted], old_ND[kept], old_ids[kept], mode.neighbours, mode.temperature)
     return dict(zip(new_ids[wanted].tolist(), found, strict=True))
 

@@ -1,8 +1,12 @@
-"""xlt pretrain: text in many languages -> a language model, or static word vectors. Languages are drawn with p^alpha; the last checkpoint is kept."""
+"""xlt pretrain: text in many languages -> a language model, or static word vectors. Languages are drawn with p^alpha; the last checkpoint is kept.
+
+A model that goes on from a checkpoint (model.init_from) is scored before it does, in the languages that it knew, too (`xlt.stages.forgetting`).
+"""
 
 from __future__ import annotations
 
 from xlt.stages import word_vectors
+from xlt.stages.forgetting import judged
 from xlt.stages.training import Recipe, train
 from xlt.types import learns_words
 
@@ -11,4 +15,6 @@ def run(cfg) -> float:
     """Train cfg.objective on the text of cfg.languages.train (null: all languages of the data set); returns the mean dev loss."""
     if learns_words(cfg.objective):
         return word_vectors.run(cfg)
-    return train(cfg, Recipe(cfg.languages.train, "languages.train", choose=False))
+    goes_on = cfg.model.init_from is not None
+    scored = judged(cfg) if goes_on else None
+    return train(cfg, Recipe(cfg.languages.train, "languages.train", choose=False, judged=scored, before=goes_on))

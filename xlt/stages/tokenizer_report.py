@@ -31,9 +31,13 @@ def run(cfg) -> float:
     for name, tokenizer in named.items():
         signals.stop_if_requested("between two tokenizers; run the same command again")
         found[name] = measured(tokenizer, texts, pairs)
-        screen.table(f"{name} ({len(tokenizer):,} tokens) on {cfg.dataset.name}", ["language", *COLUMNS], lines(found[name]))
+        screen.table(
+            f"{name} ({len(tokenizer):,} tokens) on {cfg.dataset.name}", ["language", *COLUMNS], lines(found[name])
+        )
     if unspaced := [code for code in texts if languages.known(code) and languages.info(code).script in _UNSPACED]:
-        screen.say(f"{', '.join(unspaced)}: written without blanks between words, so compare characters/sub-word or parity")
+        screen.say(
+            f"{', '.join(unspaced)}: written without blanks between words, so compare characters/sub-word or parity"
+        )
     first = next(iter(found.values()))
     directory.finish(
         {
@@ -64,13 +68,19 @@ def read(cfg) -> tuple[Texts, Pairs, dict[str, str]]:
             raise ConfigError(
                 f"dataset: {dataset.name} has neither text nor parallel text with {cfg.mode.pivot} (it has {', '.join(dataset.views())}); choose another"
             )
-        return {cfg.mode.pivot: next(iter(pairs.values()))[1]} | {code: own for code, (own, _) in pairs.items()}, pairs, data
+        return (
+            {cfg.mode.pivot: next(iter(pairs.values()))[1]} | {code: own for code, (own, _) in pairs.items()},
+            pairs,
+            data,
+        )
     texts = {}
     for code in choose_languages(cfg.languages.train, dataset, "text", cfg.mode.split, "languages.train"):
         split = _split(dataset, "text", code, cfg.mode.split)
         texts[code] = [row["text"] for row in islice(dataset.rows("text", code, split), rows)]
         if not any(map(str.split, texts[code])):
-            raise ConfigError(f"dataset: {dataset.name} has no words in {code}, {split}; leave it out of languages.train")
+            raise ConfigError(
+                f"dataset: {dataset.name} has no words in {code}, {split}; leave it out of languages.train"
+            )
         data[f"{code}/{split}"] = dataset.fingerprint("text", code, split)
     return texts, {code: pair for code, pair in pairs.items() if code in texts}, data
 
@@ -84,7 +94,11 @@ def _pairs(cfg) -> tuple[Pairs, dict[str, str]]:
     for name in dataset.languages("parallel"):
         sides = languages.pair(name)
         other = next((code for code in sides if code != pivot), None)
-        if pivot not in sides or not dataset.splits("parallel", name) or (cfg.languages.train and other not in cfg.languages.train):
+        if (
+            pivot not in sides
+            or not dataset.splits("parallel", name)
+            or (cfg.languages.train and other not in cfg.languages.train)
+        ):
             continue
         split = _split(dataset, "parallel", name, cfg.mode.split)
         read = list(islice(dataset.rows("parallel", name, split), cfg.mode.rows))
@@ -97,7 +111,9 @@ def _pairs(cfg) -> tuple[Pairs, dict[str, str]]:
 def _split(dataset, view: str, code: str, asked: str | None) -> str:
     has = dataset.splits(view, code)
     if asked is not None and asked not in has:
-        raise ConfigError(f"mode.split: {dataset.name} has no {asked} split of {code} ({view}); it has {', '.join(has)}")
+        raise ConfigError(
+            f"mode.split: {dataset.name} has no {asked} split of {code} ({view}); it has {', '.join(has)}"
+        )
     return asked or next(split for split in _SPLITS if split in has)
 
 

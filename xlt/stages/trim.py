@@ -41,7 +41,10 @@ def run(cfg) -> float:
 
     rows = trimmed(list(islice(texts(), CHECKED)), verbose=False)["input_ids"]
     size = {"before": size_of(model)}
-    before = [x[..., kept_K] if x.shape[-1] == model.config.vocab_size else x for x in logits_of(model, [kept_K[r].tolist() for r in rows])]
+    before = [
+        x[..., kept_K] if x.shape[-1] == model.config.vocab_size else x
+        for x in logits_of(model, [kept_K[r].tolist() for r in rows])
+    ]
     pieces = {"before": len(tokenizer), "after": len(kept_K)}
     keep_rows(model, kept_K)
     difference = largest_difference(before, logits_of(model, rows))
@@ -53,7 +56,10 @@ def run(cfg) -> float:
         ["", "before", "after", "left"],
         [
             [name, f"{a:,}", f"{b:,}", f"{b / a:.1%}"]
-            for name, a, b in [("pieces", *pieces.values()), *((key, size["before"][key], size["after"][key]) for key in size["before"])]
+            for name, a, b in [
+                ("pieces", *pieces.values()),
+                *((key, size["before"][key], size["after"][key]) for key in size["before"]),
+            ]
         ],
     )
     directory.finish(
@@ -68,6 +74,8 @@ def run(cfg) -> float:
             "efficiency": {"peak_memory_bytes": peak_memory()},
         }
     )
-    screen.say(f"{changed:,} of {total:,} texts are encoded otherwise; logits of kept pieces differ by {difference:.1e} at most")
+    screen.say(
+        f"{changed:,} of {total:,} texts are encoded otherwise; logits of kept pieces differ by {difference:.1e} at most"
+    )
     screen.say(f"{directory.path}: done; {len(kept_K):,} of {len(tokenizer):,} pieces, {left:.1%} of the parameters")
     return left

@@ -70,4 +70,7 @@ def write_model(place: Path, model, tokenizer, init_from: str) -> None:
 def size_of(model) -> dict[str, int]:
     """Parameters, and their bytes on disk."""
     parameters = {p.data_ptr(): p for p in model.parameters()}.values()
-    return {"parameters": sum(p.numel() for p in parameters), "bytes": sum(p.numel() * p.element_size() for p in parameters)}
+    return {
+        "parameters": sum(p.numel() for p in parameters),
+        "bytes": sum(p.numel() * p.element_size() for p in parameters),
+    }

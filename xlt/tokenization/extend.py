@@ -33,13 +33,19 @@ def extended(tokenizer, texts: list[str], pieces: int, coverage: float, mixture:
     data = data_of(tokenizer, key)
     model, known = data["model"], tokenizer.get_vocab()
     if sorted(known.values()) != list(range(len(known))):
-        raise ConfigError(f"{key}: the ids of its tokenizer have gaps, so new ones would not come after all of them; take another model")
+        raise ConfigError(
+            f"{key}: the ids of its tokenizer have gaps, so new ones would not come after all of them; take another model"
+        )
     if model["type"] == "Unigram":
         if "Metaspace" not in str(data["pre_tokenizer"]):
-            raise ConfigError(f"{key}: its unigram tokenizer does not mark words with a blank as SentencePiece does; take another model")
+            raise ConfigError(
+                f"{key}: its unigram tokenizer does not mark words with a blank as SentencePiece does; take another model"
+            )
         scored = _unigram(tokenizer, texts, known, pieces, coverage, threads)
         shift, least = math.log(mixture / (1 - mixture)), min(score for _, score in model["vocab"])
-        beyond = sorted((i, piece) for piece, i in known.items() if i >= len(model["vocab"]))  # added tokens get a place of their own
+        beyond = sorted(
+            (i, piece) for piece, i in known.items() if i >= len(model["vocab"])
+        )  # added tokens get a place of their own
         model["vocab"] += [(piece, 0.0) for _, piece in beyond]
         model["vocab"] += [(piece, max(score + shift, least)) for piece, score in scored]
         added = [piece for piece, _ in scored]
@@ -48,7 +54,9 @@ def extended(tokenizer, texts: list[str], pieces: int, coverage: float, mixture:
         added = learn(tokenizer, data, texts, pieces, coverage)
         model["vocab"] |= {piece: len(known) + i for i, piece in enumerate(added)}
     if not added:
-        raise ConfigError("languages.train: its text has no piece that this tokenizer lacks; give other languages, or more text")
+        raise ConfigError(
+            "languages.train: its text has no piece that this tokenizer lacks; give other languages, or more text"
+        )
     return rebuilt(tokenizer, data), added
 
 
@@ -69,7 +77,9 @@ def _unigram(tokenizer, texts: list[str], known, pieces: int, coverage: float, t
         except RuntimeError as error:
             if found:
                 break  # more pieces than this text has
-            raise ConfigError(f"mode.pieces: {pieces} cannot be learned from this text; lower it, or give more text ({str(error).strip()[-120:]})") from error
+            raise ConfigError(
+                f"mode.pieces: {pieces} cannot be learned from this text; lower it, or give more text ({str(error).strip()[-120:]})"
+            ) from error
         learned = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         before = len(found)
         found = [(learned.id_to_piece(i), learned.get_score(i)) for i in range(3, learned.get_piece_size())]
@@ -87,7 +97,9 @@ def _bpe(tokenizer, data: dict, texts: list[str], pieces: int, coverage: float) 
     import tokenizers
 
     model = data["model"]
-    words = Counter(part for text in texts for word in words_of(tokenizer, text) for part in re.split("(?=▁)", word) if part)
+    words = Counter(
+        part for text in texts for word in words_of(tokenizer, text) for part in re.split("(?=▁)", word) if part
+    )
     added = [] if works_on_bytes(data) else _characters(words, model["vocab"], coverage)[:pieces]
     start = {**data, "model": {**model, "vocab": model["vocab"] | {c: len(tokenizer) + i for i, c in enumerate(added)}}}
     old = tokenizers.Tokenizer.from_str(json.dumps(start)).model
@@ -182,7 +194,10 @@ def _word_pieces(tokenizer, data: dict, texts: list[str], pieces: int, coverage:
     core.normalizer, core.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
     prefix = model["continuing_subword_prefix"]
     core.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=2 * kept + 3 * pieces, limit_alphabet=kept, continuing_subword_prefix=prefix, show_progress=False)
+        texts,
+        trainers.WordPieceTrainer(
+            vocab_size=2 * kept + 3 * pieces, limit_alphabet=kept, continuing_subword_prefix=prefix, show_progress=False
+        ),
     )
     known = tokenizer.get_vocab()
     learned = sorted(core.get_vocab().items(), key=lambda each: (len(each[0].removeprefix(prefix)) > 1, each[1]))

@@ -92,5 +92,7 @@ class Extend:
 
 
 def _positive(mode, *names: str) -> None:
-    if wrong := [f"mode.{n}: {v} is not above 0; give more" for n in names if (v := getattr(mode, n)) is not None and v <= 0]:
+    if wrong := [
+        f"mode.{n}: {v} is not above 0; give more" for n in names if (v := getattr(mode, n)) is not None and v <= 0
+    ]:
         raise ConfigError(wrong)

@@ -21,10 +21,14 @@ def data_of(tokenizer, key: str) -> dict:
     data = json.loads(tokenizer.backend_tokenizer.to_str())
     model = data["model"]
     if model["type"] not in KINDS:
-        raise ConfigError(f"{key}: its tokenizer is {model['type']}, and only {', '.join(KINDS)} can be changed; take another model")
+        raise ConfigError(
+            f"{key}: its tokenizer is {model['type']}, and only {', '.join(KINDS)} can be changed; take another model"
+        )
     if model["type"] == "BPE":
         if model.get("end_of_word_suffix") or model.get("continuing_subword_prefix"):
-            raise ConfigError(f"{key}: its BPE marks pieces within or at the end of words by letters of their own, which xlt cannot change; take another model")
+            raise ConfigError(
+                f"{key}: its BPE marks pieces within or at the end of words by letters of their own, which xlt cannot change; take another model"
+            )
         model["merges"] = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
     data["truncation"] = data["padding"] = None
     return data
@@ -75,7 +79,9 @@ def derivation(piece: str, ranks: dict[tuple[str, str], int]) -> list[str]:
     symbols = list(piece)
     seen = list(symbols)
     while len(symbols) > 1:
-        rank, i = min((ranks.get(pair, len(ranks)), i) for i, pair in enumerate(zip(symbols, symbols[1:], strict=False)))
+        rank, i = min(
+            (ranks.get(pair, len(ranks)), i) for i, pair in enumerate(zip(symbols, symbols[1:], strict=False))
+        )
         if rank == len(ranks):
             break
         symbols[i : i + 2] = [symbols[i] + symbols[i + 1]]

@@ -40,7 +40,9 @@ def needed(tokenizer, texts: Texts, min_count: int, also: Iterable[int], key: st
     """kept_K: sorted ids of the pieces to keep. also: ids that something else names."""
     data = data_of(tokenizer, key)
     model, ids = data["model"], tokenizer.get_vocab()
-    kept = {i for i in also if 0 <= i < len(tokenizer)} | set(np.flatnonzero(count(tokenizer, texts) >= min_count).tolist())
+    kept = {i for i in also if 0 <= i < len(tokenizer)} | set(
+        np.flatnonzero(count(tokenizer, texts) >= min_count).tolist()
+    )
     kept |= {token["id"] for token in data["added_tokens"]} | set(tokenizer.all_special_ids)
     kept |= {i for piece, i in ids.items() if BYTE_PIECE.fullmatch(piece)}
     words = {word for text in texts() for word in words_of(tokenizer, text)}
