@@ -11,7 +11,7 @@ import yaml
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tests.tokenization.test_train import SCRIPTS, corpus, spec
+from tests.tokenization.test_train import SCRIPTS, spec
 from xlt.config.build import build_node
 from xlt.config.paths import conf_dir
 from xlt.tokenization.surgery import derivation, longest_first, pieces_of

@@ -139,7 +139,7 @@ def _resize(model, size: int) -> None:
     embeddings = model.get_input_embeddings()
     embeddings.padding_idx = pad
     model.config.vocab_size = size
-    shapes = {tuple(t.shape)[0] for t in _tables(model)}
+    shapes = {next(iter(t.shape)) for t in _tables(model)}
     if shapes != {size} or embeddings.num_embeddings != size:
         raise ConfigError(
             f"model.init_from: {type(model).__name__} has rows for pieces that could not be resized; take another architecture"

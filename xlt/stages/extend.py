@@ -77,7 +77,7 @@ def run(cfg) -> float:
         {
             "results": {cfg.dataset.name: told},
             "n": {cfg.dataset.name: {code: len(lines_of(cfg, code)) for code in [*codes, *others]}},
-            "higher_is_better": {metric: False for metric in told},
+            "higher_is_better": dict.fromkeys(told, False),
             "languages": {"new": codes, "others": others},
             "vocabulary": {"before": len(old), "after": len(new), "added": len(added), "hash": tokenizer_hash(new)},
             "init": mode.init.value,

@@ -5,6 +5,7 @@ Knows Unigram, BPE (of bytes or characters) and WordPiece; knows no model.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -80,7 +81,7 @@ def derivation(piece: str, ranks: dict[tuple[str, str], int]) -> list[str]:
     seen = list(symbols)
     while len(symbols) > 1:
         rank, i = min(
-            (ranks.get(pair, len(ranks)), i) for i, pair in enumerate(zip(symbols, symbols[1:], strict=False))
+            (ranks.get(pair, len(ranks)), i) for i, pair in enumerate(itertools.pairwise(symbols))
         )
         if rank == len(ranks):
             break
