@@ -7,25 +7,26 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from xlt import cli
 from xlt.models.inputs import InputEmbeddings
 
 OLD, NEW = ["en", "fr"], "sw"
 SMALL = ["dataset=demo", "hardware=debug", "train.eval_rows=20"]
-TINY = ["model=tiny", "model.width=32", "model.feed_forward=64", "model.attention_heads=2", "model.layers=1"]
+CAUSAL = ["objective=causal_lm"]
+TINY = ["model=gpt2_tiny", "model.width=32", "model.feed_forward=64", "model.attention_heads=2", "model.layers=1"]
 INPUT = ["model=multilingual_input", *(t.replace("model.", "model.backbone.") for t in TINY[1:])]
-LEARN = ["train.steps=60", "train.batch_tokens=1000", "train.learning_rate=0.01", "train.max_length=64"]
+LEARN = ["train.steps=150", "train.batch_tokens=1000", "train.learning_rate=0.01", "train.max_length=64"]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """runs/old: pieces and a masked language model of two languages; runs/spoken: one with embeddings of the languages."""
+    """runs/old: pieces and a causal language model of two languages; runs/spoken: one with embeddings of the languages."""
     folder = tmp_path_factory.mktemp("old")
     root = [f"run.root={folder / 'runs'}", f"run.cache={folder / '.cache'}", f"languages.train=[{','.join(OLD)}]"]
     assert cli.main(["tokenize", *SMALL, *root, "run.name=old", "tokenizer.vocab_size=700"]) == 0
-    assert cli.main(["pretrain", *SMALL, *root, *TINY, *LEARN, "run.name=old"]) == 0
+    assert cli.main(["pretrain", *SMALL, *root, *TINY, *CAUSAL, *LEARN, "run.name=old"]) == 0
     spoken = ["run.name=spoken", f"tokenizer.path={folder / 'runs/old/tokenize'}", "train.steps=2"]
     assert cli.main(["pretrain", *SMALL, *root, *INPUT, *LEARN, *spoken]) == 0
     return folder / "runs"
@@ -41,7 +42,8 @@ def extend(shell, place, *more, of="old"):
 
 
 def go_on(shell, start, *more):
-    return shell("pretrain", *SMALL, "model=pretrained", f"model.init_from={start}", *LEARN, *more)
+    objective = [] if "run.name=on" in more else CAUSAL
+    return shell("pretrain", *SMALL, "model=pretrained", f"model.init_from={start}", *objective, *LEARN, *more)
 
 
 def test_a_report_of_two_tokenizers(shell, place, tmp_path):
@@ -73,7 +75,7 @@ def test_trimmed_to_one_language(shell, place, tmp_path):
     assert found["results"]["demo"]["texts_changed"] == {"all": 0} and found["largest_logit_difference"] <= 1e-5
     assert found["size"]["after"]["parameters"] < found["size"]["before"]["parameters"]
     old, new = (AutoTokenizer.from_pretrained(p / "model") for p in (start, run))
-    whole, small = (AutoModelForMaskedLM.from_pretrained(p / "model").eval() for p in (start, run))
+    whole, small = (AutoModelForCausalLM.from_pretrained(p / "model").eval() for p in (start, run))
     kept = [old.convert_tokens_to_ids(new.convert_ids_to_tokens(i)) for i in range(len(new))]
     text = "The old teacher reads a book."
     with torch.no_grad():
@@ -112,7 +114,7 @@ def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(she
         assert begun[init][NEW]["before"] < begun["random"][NEW]["before"] - 0.05, begun
     assert set(begun["mean"]) == {NEW, *OLD}
     old, new = (
-        AutoModelForMaskedLM.from_pretrained(p).eval()
+        AutoModelForCausalLM.from_pretrained(p).eval()
         for p in (place / "old/pretrain/model", tmp_path / "runs/focus/extend/model")
     )
     ids = torch.tensor([[0, 300, 301, 302, 500, 2]])
@@ -159,7 +161,7 @@ def test_by_aligned_word_vectors(shell, place, tmp_path):
     assert answer.code == 0, answer.err
     assert extend(shell, place, "mode.init=mean", "run.name=m").code == 0
     w, m = (
-        AutoModelForMaskedLM.from_pretrained(tmp_path / f"runs/{n}/extend/model").get_input_embeddings().weight
+        AutoModelForCausalLM.from_pretrained(tmp_path / f"runs/{n}/extend/model").get_input_embeddings().weight
         for n in "wm"
     )
     assert torch.equal(w[:700], m[:700]) and (w[700:] != m[700:]).any(1).float().mean() > 0.5
