@@ -16,7 +16,9 @@ run old pretrain "${DATA[@]}" "${RATE[@]}" model=gpt2_tiny languages.train="[$OL
 
 # word vectors of English and the new language in one space, for init=wechsel
 run words pretrain "${DATA[@]}" objective=ppmi objective.width=50 languages.train="[en,$NEW]"
-run words align dataset=swadesh dataset.root="$XLT_DATA/swadesh" objective=procrustes languages.train="[en-$NEW]" \
+mkdir -p "$N/dictionary/en-$NEW"
+python "$(dirname "$0")/swadesh_pairs.py" "$XLT_DATA/swadesh" en "$NEW" > "$N/dictionary/en-$NEW/train.tsv"
+run words align dataset=dictionary_files dataset.root="$N/dictionary" objective=procrustes languages.train="[en-$NEW]" \
   "objective.vectors='$N/words/pretrain/vectors/{lang}.vec'"
 
 for init in random mean focus wechsel; do
