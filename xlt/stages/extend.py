@@ -70,9 +70,13 @@ def run(cfg) -> float:
     add_rows(model, len(old), *beginnings)
     difference = largest_difference(*([x[..., :width] for x in each] for each in (before, logits_of(model, rows))))
     size["after"] = size_of(model)
-    write_model(directory.path, model, new, start)
-    if more := more_languages(directory.path / "model", model.get_input_embeddings().embedding_dim, codes):
-        screen.say(f"{', '.join(more)}: embeddings of the languages begin as the mean of the others")
+    spoken: list[str] = []
+    width_of_inputs = model.get_input_embeddings().embedding_dim
+    write_model(
+        directory.path, model, new, start, lambda folder: spoken.extend(more_languages(folder, width_of_inputs, codes))
+    )
+    if spoken:
+        screen.say(f"{', '.join(spoken)}: embeddings of the languages begin as the mean of the others")
     directory.finish(
         {
             "results": {cfg.dataset.name: told},

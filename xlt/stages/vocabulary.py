@@ -54,8 +54,10 @@ def largest_difference(before: list[torch.Tensor], after: list[torch.Tensor]) ->
     return worst
 
 
-def write_model(place: Path, model, tokenizer, init_from: str) -> None:
-    """place/model, with what xlt had saved beside the old one."""
+def write_model(
+    place: Path, model, tokenizer, init_from: str, change: Callable[[Path], object] = lambda folder: None
+) -> None:
+    """place/model, with what xlt had saved beside the old one. change: is given the folder before its files are counted."""
     import shutil
 
     def fill(folder: Path) -> None:
@@ -63,6 +65,7 @@ def write_model(place: Path, model, tokenizer, init_from: str) -> None:
         tokenizer.save_pretrained(folder)
         for extra in extra_files(init_from):
             shutil.copyfile(extra, folder / extra.name)
+        change(folder)
 
     files.write_folder(place / "model", fill)
 
