@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 import torch
@@ -187,7 +186,7 @@ def test_a_new_language_gets_an_embedding_of_its_own(shell, place, tmp_path):
         (["mode=trim", "model.init_from=x", "tokenizer=bpe"], "xlt: tokenizer: mode=trim takes one that exists; leave out tokenizer=, and give model.init_from=DIR"),
         (["mode=trim", "model.init_from=x", "mode.min_count=0"], "xlt: mode.min_count: 0 is not above 0; give more"),
         (["mode=report", "mode.split=tset"], "xlt: mode.split: tset is none of train, dev, test; null takes what a language has"),
-        (["mode=trim", "model.init_from=nowhere/"], "xlt: model.init_from: nowhere/ does not exist"),
+        (["mode=trim", "model.init_from=./nowhere"], "xlt: model.init_from: ./nowhere does not exist"),
     ],
 )  # fmt: skip
 def test_mistakes(shell, more, message):
@@ -197,8 +196,8 @@ def test_mistakes(shell, more, message):
 
 def test_replay_of_a_model_that_does_not_say_what_it_knew(shell, place, tmp_path):
     plain = tmp_path / "plain"
-    shutil.copytree(place / "old/pretrain/model", plain)
-    (plain / "xlt.json").unlink()
+    AutoModelForCausalLM.from_pretrained(place / "old/pretrain/model").save_pretrained(plain)
+    AutoTokenizer.from_pretrained(place / "old/pretrain/model").save_pretrained(plain)
     answer = go_on(shell, plain, "train.replay=0.5", "languages.train=[en,sw]")
     assert answer.code == 2 and answer.err[0].startswith(
         f"xlt: train.replay: {plain} does not say which languages it was trained on"

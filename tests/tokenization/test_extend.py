@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -32,7 +33,7 @@ def test_old_pieces_keep_their_ids_and_new_ones_come_after(both):
 
 
 def test_new_text_takes_fewer_pieces_and_every_piece_that_it_takes_is_reached(both):
-    old, new, added = both
+    old, new, _added = both
     before, after = fertility(old, NEW), fertility(new, NEW)
     assert after["unknown_rate"] == after["byte_rate"] == 0
     if before["unknown_rate"] == 0:  # else much text is one unknown piece
@@ -42,7 +43,7 @@ def test_new_text_takes_fewer_pieces_and_every_piece_that_it_takes_is_reached(bo
 
 
 def test_scores_and_merges_of_old_pieces_are_what_they_were(both):
-    old, new, added = both
+    old, new, _added = both
     before, after = (data_of(t, "x")["model"] for t in (old, new))
     if before["type"] == "Unigram":
         assert after["vocab"][: len(before["vocab"])] == before["vocab"]
@@ -77,15 +78,15 @@ def test_it_decodes_to_the_text_and_survives_being_saved(both, tmp_path):
 
 
 def test_parts_of_a_new_piece_are_what_the_old_tokenizer_makes_of_it(both):
-    old, new, added = both
+    old, _new, added = both
     for piece in added:
         parts = parts_of(old, piece)
         assert all(0 <= i < len(old) and i != old.unk_token_id for i in parts)
         marks = old.convert_ids_to_tokens(parts)
         if parts and not any(m.startswith("<0x") for m in marks):
             found = "".join(m.removeprefix("##") for m in marks)
-            assert (
-                found in (piece, piece.removeprefix("##")) or old.unk_token_id is not None and set(found) < set(piece)
+            assert found in (piece, piece.removeprefix("##")) or (
+                old.unk_token_id is not None and set(found) < set(piece)
             )
 
 
@@ -102,7 +103,7 @@ def test_merges_are_those_of_bpe_by_its_definition():
     while True:
         pairs = Counter()
         for word, parts in segmented.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in itertools.pairwise(parts):
                 pairs[pair] += words[word]
         if not pairs or max(pairs.values()) < 2:
             break
