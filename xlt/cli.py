@@ -21,7 +21,7 @@ from xlt.config import paths
 from xlt.errors import ConfigError, XltError, suggest
 
 STAGES = {
-    "tokenize": "text -> a SentencePiece tokenizer balanced over languages",
+    "tokenize": "text -> a SentencePiece tokenizer balanced over languages; or one reported on, trimmed, extended (mode)",
     "pretrain": "text -> a multilingual language model",
     "align": "parallel text or dictionaries -> an encoder or a mapping whose space is shared",
     "inspect": "an encoder -> what its layers make of parallel sentences, in figures and pictures",

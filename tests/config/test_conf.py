@@ -55,11 +55,15 @@ def test_the_first_comment_explains_it(path):
 
 @pytest.fixture(scope="module")
 def presets():
-    """{group/name: node} of all of them, each with its own defaults, in one composition: Hydra takes a quarter of a second for each."""
-    chosen = group(*OPEN, *CLOSED)
+    """{group/name: node} of all of them, each with its own defaults, in one composition: Hydra takes a quarter of a second for each.
+
+    A mode chooses among the groups of its stage, too, so it is composed there.
+    """
+    modes = {str(p): resolved(composed("tokenize", f"mode={p.stem}").mode) for p in group("mode")}
+    chosen = [p for p in group(*OPEN, *CLOSED) if p.parts[0] != "mode"]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose(None, [f"+{p.parts[0]}@{p.parts[0]}.{p.stem}={p.stem}" for p in chosen])
-    return {str(p): resolved(cfg)[p.parts[0]][p.stem] for p in chosen}
+    return modes | {str(p): resolved(cfg)[p.parts[0]][p.stem] for p in chosen}
 
 
 @pytest.mark.parametrize("path", group(*OPEN), ids=str)

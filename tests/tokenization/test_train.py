@@ -9,13 +9,13 @@ import sentencepiece
 from transformers import AutoTokenizer
 
 from xlt.errors import ConfigError
+from xlt.tokenization.parity import fertility
 from xlt.tokenization.train import (
     Kind,
     Normalization,
     SentencePiece,
     balanced_sample,
     draw_sentences,
-    fertility,
     to_transformers,
     train,
 )

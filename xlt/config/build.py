@@ -43,6 +43,7 @@ OPEN = (
     "leakage",
     "adversarial",
     "perturbation",
+    "mode",
     "inspection",
     "mining",
     "gold",
@@ -74,6 +75,7 @@ class StageRun:
     leakage: Any
     adversarial: Any
     perturbation: Any
+    mode: Any
     inspection: Any
     mining: Any
     gold: Any

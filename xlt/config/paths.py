@@ -12,20 +12,9 @@ from pathlib import Path
 from xlt.errors import ConfigError
 
 GROUPS = (
-    *(
-        "dataset",
-        "cleaning",
-        "languages",
-        "tokenizer",
-        "model",
-        "adapter",
-        "objective",
-        "part",
-        "train",
-        "hardware",
-        "tracking",
-    ),
-    *("scores", "few_shot", "adversarial", "perturbation", "leakage", "inspection", "mining", "matching", "experiment"),
+    *("dataset", "cleaning", "languages", "tokenizer", "model", "adapter", "objective", "part", "train", "hardware"),
+    *("tracking", "scores", "few_shot", "adversarial", "perturbation", "leakage"),
+    *("mode", "inspection", "mining", "matching", "experiment"),
 )
 
 

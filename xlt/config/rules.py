@@ -121,6 +121,10 @@ def _who_is_drawn(train: schema.Train) -> list[str]:
         problems.append(
             f"train.epoch_cap: {train.epoch_cap} is not above 0; give the passes a language's text may have"
         )
+    if train.replay is not None and not 0 < train.replay < 1:
+        problems.append(
+            f"train.replay: {train.replay} is not between 0 and 1; null leaves the old languages as they come"
+        )
     return problems + _weights(train)
 
 
@@ -193,6 +197,7 @@ PROTOCOLS = {
     "leakage": ("zero-shot-eval", "matrix"),
     "adversarial": ("pretrain", "align", "finetune"),
     "perturbation": ("pretrain", "align", "finetune"),
+    "mode": ("tokenize",),
     "inspection": ("inspect",),
     "mining": ("mine",),
     "gold": ("mine",),
@@ -218,6 +223,7 @@ def fits(
     leakage: Any,
     adversarial: Any = None,
     perturbation: Any = None,
+    mode: Any = None,
     inspection: Any = None,
     mining: Any = None,
     gold: Any = None,
@@ -226,10 +232,13 @@ def fits(
     """Choices that are right in themselves but not for this stage."""
     problems = []
     learns = hasattr(tokenizer, "vocab_size")
-    if stage == "tokenize" and not learns:
+    changes = mode is not None and mode.folder != stage  # a tokenizer that exists is read, or changed with its model
+    if stage == "tokenize" and not learns and not changes:
         problems.append(
             "tokenizer: this one exists already, and xlt tokenize learns one; choose tokenizer=unigram or bpe"
         )
+    if changes:
+        problems += _changes(mode, learns, tokenizer, model)
     if stage != "tokenize" and learns:
         problems.append(
             f"tokenizer: xlt {stage} learns none; run xlt tokenize first, then choose tokenizer=pretrained and tokenizer.path=DIR"
@@ -244,6 +253,7 @@ def fits(
         ("leakage", leakage),
         ("adversarial", adversarial),
         ("perturbation", perturbation),
+        ("mode", mode),
         ("inspection", inspection),
         ("mining", mining),
         ("gold", gold),
@@ -251,7 +261,7 @@ def fits(
     ):
         if chosen is not None and stage not in PROTOCOLS[key]:
             problems.append(f"{key}: xlt {stage} would not read it; it is for xlt {' and xlt '.join(PROTOCOLS[key])}")
-    for key, chosen in (("inspection", inspection), ("mining", mining)):
+    for key, chosen in (("mode", mode), ("inspection", inspection), ("mining", mining)):
         if chosen is None and stage in PROTOCOLS[key]:
             problems.append(f"{key}: none is chosen; choose one with {key}=NAME (xlt ls {key})")
     if stage in VIEWS and objective is None:
@@ -323,6 +333,23 @@ def fits(
         problems.append(
             f"objective: {type(objective).__name__} writes training data; use it with xlt align, and score models that learned from them"
         )
+    return problems
+
+
+def _changes(mode: Any, learns: bool, tokenizer: Any, model: Any) -> list[str]:
+    """Where the tokenizer and the model come from that `xlt tokenize mode=...` reads or changes."""
+    name, start = mode.folder, getattr(model, "init_from", None)
+    if learns:
+        return [f"tokenizer: mode={name} takes one that exists; leave out tokenizer=, and give model.init_from=DIR"]
+    if hasattr(mode, "tokenizers"):
+        return []
+    problems = []
+    if start is None:
+        problems.append(
+            f"model.init_from: mode={name} changes a model with its tokenizer; give its run directory, folder or hub name"
+        )
+    if tokenizer is not None and tokenizer.path is not None:
+        problems.append(f"tokenizer.path: mode={name} takes the tokenizer beside the model; set it to null")
     return problems
 
 

@@ -76,6 +76,9 @@ class Train:
     sampling: Sampling = MISSING  # who is drawn
     alpha: int | float | str = MISSING  # with p^alpha; a number, or points over the updates: 0:0.3,50000:0.7
     epoch_cap: float = MISSING  # unimax: how often a language's text is seen at most
+    replay: float | None = (
+        MISSING  # going on from a checkpoint: share of the rows that are of its own languages; null: as they come
+    )
     weights: Any = MISSING  # weights: {CODE: WEIGHT}; Any, for no key can be added to a typed one
     shuffle_rows: int = MISSING  # where dataset.streaming is true: rows of a language that are shuffled together
     learning_rate: float = MISSING
@@ -164,6 +167,7 @@ class StageConfig:
     tokenizer: Any = MISSING
     model: Any = MISSING
     objective: Any = MISSING
+    mode: Any = None  # tokenize: what it does
     inspection: Any = None  # inspect
     mining: Any = None  # mine
     gold: Any = None  # mine: the data set of true pairs, where they are known

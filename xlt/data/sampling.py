@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xlt.errors import ConfigError
@@ -58,6 +58,25 @@ def alpha_shares(sizes: dict[str, int], alpha: int | float | str) -> Shares:
     if len(course.points) == 1:
         return Shares.fixed(list(language_shares(sizes, course.points[0][1]).values()))
     return Shares(lambda step: list(language_shares(sizes, course(step)).values()), settled=course.points[-1][0])
+
+
+def replayed(shares: Shares, old: Sequence[bool], share: float) -> Shares:
+    """The same within the old streams and within the new ones, of which the old ones together have `share`. ConfigError if one group has none."""
+    first = shares.at(shares.settled)
+    for group, name in ((True, "languages the checkpoint was trained on"), (False, "new languages")):
+        if not any(s for s, is_old in zip(first, old, strict=True) if is_old is group):
+            raise ConfigError(
+                f"train.replay: none of the rows drawn are of {name}; name some in languages.train, or set it to null"
+            )
+
+    def at(step: int) -> list[float]:
+        plain = shares.at(step)
+        sums = {
+            group: sum(s for s, is_old in zip(plain, old, strict=True) if is_old is group) for group in (True, False)
+        }
+        return [s / sums[is_old] * (share if is_old else 1 - share) for s, is_old in zip(plain, old, strict=True)]
+
+    return Shares(at, shares.settled)
 
 
 def unimax(sizes: dict[str, float], budget: float, cap: float) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +10,16 @@ import numpy as np
 from xlt import processes
 from xlt.config.schema import Hardware, Sampling, Train
 from xlt.data.plan import like_lengths
-from xlt.data.sampling import Shares, alpha_shares, language_shares, unimax, weight_shares
+from xlt.data.sampling import Shares, alpha_shares, language_shares, replayed, unimax, weight_shares
 from xlt.errors import ConfigError
 from xlt.types import Batch, Rows
 from xlt.vocabulary import Vocabulary
 
 
-def shares_of(train: Train, rows: dict[str, int], tokens: dict[str, int]) -> Shares:
-    """Shares of the rows drawn, per language. rows, tokens: what each has; tokens as they cost in a batch."""
+def shares_of(train: Train, rows: dict[str, int], tokens: dict[str, int], old: Sequence[bool] = ()) -> Shares:
+    """Shares of the rows drawn, per language. rows, tokens: what each has; tokens as they cost in a batch. old: which of them train.replay is of."""
+    if train.replay is not None:
+        return replayed(shares_of(replace(train, replay=None), rows, tokens), old, train.replay)
     if train.sampling is Sampling.weights:
         return Shares.fixed(list(weight_shares(rows, train.weights).values()))
     if train.sampling is Sampling.unimax:

@@ -12,6 +12,7 @@ from xlt.data.plan import Plan
 from xlt.data.sampling import share_table
 from xlt.objectives.mixture import Mixture
 from xlt.stages.drawing import micro_batches, shares_of
+from xlt.stages.forgetting import is_old, replayed_languages
 from xlt.stages.parts import LearnedPart, blamed
 from xlt.stages.setup import changed
 from xlt.stages.streaming import Feed, open_feed
@@ -85,7 +86,7 @@ def make_plan(cfg, objective, vocabulary: Vocabulary, tables: dict[str, Table]):
     tokens = {language: int(n.sum()) for language, n in lengths.items()}
     plan = Plan(
         list(lengths.values()),
-        shares_of(settings, rows, tokens),
+        shares_of(settings, rows, tokens, [is_old(code, replayed_languages(cfg)) for code in rows]),
         cfg.seed,
         settings.window,
         settings.batch_size,

@@ -1,8 +1,12 @@
-"""xlt pretrain: text in many languages -> a language model, or static word vectors. Languages are drawn with p^alpha; the last checkpoint is kept."""
+"""xlt pretrain: text in many languages -> a language model, or static word vectors. Languages are drawn with p^alpha; the last checkpoint is kept.
+
+A model that goes on from a checkpoint (model.init_from) is scored before it does, in the languages that it knew, too (`xlt.stages.forgetting`).
+"""
 
 from __future__ import annotations
 
 from xlt.stages import adapting, word_vectors
+from xlt.stages.forgetting import judged
 from xlt.stages.training import Recipe, train
 from xlt.types import learns_words
 
@@ -13,6 +17,8 @@ def run(cfg) -> float:
         return word_vectors.run(cfg)
 
     def learn(one) -> float:
-        return train(one, Recipe(one.languages.train, "languages.train", choose=False))
+        goes_on = one.model.init_from is not None
+        scored = judged(one) if goes_on else None
+        return train(one, Recipe(one.languages.train, "languages.train", choose=False, judged=scored, before=goes_on))
 
     return adapting.languages_apart(cfg, learn) if adapting.apart(cfg) else learn(cfg)

@@ -14,6 +14,7 @@ from xlt.data.streams import Stream, Streams
 from xlt.data.subwords import encoder
 from xlt.errors import ConfigError
 from xlt.stages.drawing import micro_batches, shares_of
+from xlt.stages.forgetting import is_old, replayed_languages
 from xlt.types import BatchOf
 from xlt.vocabulary import Vocabulary
 
@@ -88,7 +89,7 @@ def _counts(cfg, wanted: list[str]) -> dict[str, int] | None:
 
 def _shares(cfg, wanted: list[str]) -> Shares:
     settings, counts = cfg.train, _counts(cfg, wanted)
-    if len(wanted) == 1:
+    if len(wanted) == 1 and settings.replay is None:
         return Shares.fixed([1.0])
     if settings.sampling is Sampling.unimax and settings.batch_tokens is not None:
         raise ConfigError(
@@ -101,7 +102,7 @@ def _shares(cfg, wanted: list[str]) -> Shares:
             f"dataset.row_counts={{{wanted[0]}:ROWS,{wanted[1]}:ROWS,...}}, which may be estimates, or train.sampling=weights with train.weights"
         )
     rows = dict.fromkeys(wanted, 1) if counts is None else counts
-    return shares_of(settings, rows, rows)
+    return shares_of(settings, rows, rows, [is_old(code, replayed_languages(cfg)) for code in wanted])
 
 
 def _steps(cfg, wanted: list[str]) -> int:

@@ -1,7 +1,11 @@
-"""xlt tokenize: text -> a SentencePiece tokenizer learned on language-balanced text, with a report of how it treats each language."""
+"""xlt tokenize: text -> a SentencePiece tokenizer learned on language-balanced text, with a report of how it treats each language.
+
+Its other modes read or change a tokenizer that exists; each has a file of its own.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 
 from xlt import files, signals
@@ -10,13 +14,25 @@ from xlt.data.sampling import language_shares
 from xlt.run import RunDirectory, peak_memory
 from xlt.stages.setup import choose_languages, clean_text
 from xlt.tokenization.load import tokenizer_hash
-from xlt.tokenization.train import balanced_sample, draw_sentences, fertility, train
+from xlt.tokenization.modes import Extend, Report, Trim
+from xlt.tokenization.parity import HIGHER_IS_BETTER, fertility
+from xlt.tokenization.train import balanced_sample, draw_sentences, train
 from xlt.training.progress import Screen
 
 REPORT_ROWS = 2000  # sentences per language on which fertility is measured
 
 
+_MODES = {Report: "tokenizer_report", Trim: "trim", Extend: "extend"}
+
+
 def run(cfg) -> float:
+    """What cfg.mode says; a number that says how well each language fares."""
+    if type(cfg.mode) in _MODES:
+        return importlib.import_module(f"xlt.stages.{_MODES[type(cfg.mode)]}").run(cfg)
+    return learn(cfg)
+
+
+def learn(cfg) -> float:
     """Learn cfg.tokenizer on the text of cfg.languages.train; returns the mean fertility over the languages."""
     spec, screen = cfg.tokenizer, Screen()
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
@@ -68,12 +84,7 @@ def run(cfg) -> float:
         {
             "results": {cfg.dataset.name: by_metric},
             "n": {cfg.dataset.name: {language: min(len(t), REPORT_ROWS) for language, t in held_out.items()}},
-            "higher_is_better": {
-                "fertility": False,
-                "characters_per_token": True,
-                "unknown_rate": False,
-                "byte_rate": False,
-            },
+            "higher_is_better": {metric: HIGHER_IS_BETTER[metric] for metric in by_metric},
             "vocabulary": {"size": len(tokenizer), "hash": tokenizer_hash(tokenizer)},
             "sampling": [
                 {"language": language, "rows": sizes[language], "share": shares[language], "drawn": counts[language]}

@@ -15,6 +15,7 @@ from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages import adapting, adversarial
 from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
+from xlt.stages.forgetting import old_languages, scores_before, told
 from xlt.stages.negatives import with_negatives
 from xlt.stages.parts import LearnedPart, beside, by_dataset, check_fit, configs, read, refuse_splitting
 from xlt.stages.protocols import settle, whole_or_part
@@ -54,6 +55,7 @@ class Recipe:
     source: list[str] | None = None
     protocol: dict | None = None
     task: dict | None = None
+    before: bool = False  # score the dev data before the first update, too
 
 
 def train(cfg, recipe: Recipe) -> float:
@@ -147,6 +149,12 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     if progress.position:
         feed.seek(progress.position)
 
+    began = (
+        scores_before(run, progress.step > 0, lambda: score_parts(model, parts, labels, accelerator, None))
+        if recipe.before
+        else {}
+    )
+
     def validate() -> tuple[dict, float]:
         figures = score_parts(model, parts, labels, accelerator, settings.eval_rows)
         return figures, mean_score(figures, objective.metric)
@@ -198,6 +206,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             "sampling": [
                 {**({"part": name} if name else {}), **vars(line)} for name, table in sampling.items() for line in table
             ],
+            **told(began, figures, old_languages(cfg), objective.metric, screen),
             **({"cleaning": cleaning} if (cleaning := cleaning_of(parts)) else {}),
             "parameters": parameters,
             "trained": trained,

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-
 from xlt import noise
 from xlt.errors import ConfigError
 
@@ -177,23 +175,3 @@ def _merges(learned: list[tuple[str, float]]) -> list[tuple[str, str]]:
 
 def _reason(error: RuntimeError) -> str:
     return str(error).strip().splitlines()[-1][:200]
-
-
-def fertility(tokenizer, texts: list[str]) -> dict[str, float]:
-    """Sub-words per word, characters per sub-word and the share of unknown tokens and of byte pieces on `texts`.
-
-    Words are what white space separates, so fertility of languages without it (zh, ja, th) counts sub-words per phrase: compare
-    characters per sub-word there.
-    """
-    encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    ids = np.concatenate([np.asarray(row, np.int64) for row in encoded])
-    in_bytes = np.zeros(len(tokenizer), bool)
-    in_bytes[
-        [i for t, i in tokenizer.get_vocab().items() if len(t) == 6 and t.startswith("<0x") and t.endswith(">")]
-    ] = True
-    return {
-        "fertility": len(ids) / sum(len(t.split()) for t in texts),
-        "characters_per_token": sum(map(len, texts)) / len(ids),
-        "unknown_rate": float((ids == tokenizer.unk_token_id).mean()),
-        "byte_rate": float(in_bytes[ids].mean()),
-    }
