@@ -32,7 +32,7 @@ STAGES = {
 }
 OTHERS = {
     "report": "xlt report RUN ...: run directories -> one table (Markdown, CSV)",
-    "check": "xlt check STAGE ...: compose and build everything, load no weights",
+    "check": "xlt check STAGE ...: compose and build everything, load no weights; xlt check data ...: read all rows",
     "ls": "xlt ls [GROUP] [--json]: what can be chosen",
     "completion": "xlt completion bash|zsh|fish: a script to source",
 }
@@ -204,9 +204,13 @@ def _stage_function(stage: str) -> Callable:
 
 
 def _check(argv: list[str]) -> int:
+    if argv and argv[0] == "data":
+        return _check_data(argv[1:])
     if not argv or argv[0] not in STAGES:
         named = (
-            f"{argv[0]} is not a stage; {suggest(argv[0], STAGES)}" if argv else f"give a stage: {', '.join(STAGES)}"
+            f"{argv[0]} is not a stage; {suggest(argv[0], [*STAGES, 'data'])}"
+            if argv
+            else f"give a stage: {', '.join(STAGES)}, or data"
         )
         raise ConfigError(f"check: {named}")
 
@@ -215,6 +219,13 @@ def _check(argv: list[str]) -> int:
         print("ok")
 
     return _stage(argv[0], argv[1:], look)
+
+
+def _check_data(argv: list[str]) -> int:
+    def look(cfg):
+        importlib.import_module("xlt.stages.check_data").run(cfg, "--json" in argv)
+
+    return _stage("zero-shot-eval", [a for a in argv if a != "--json"], look)
 
 
 def _recipe(stage: str, argument: str, folders: list[Path]) -> str:

@@ -69,6 +69,9 @@ class Collected:
         self.ended: DataError | None = None
         self._keep = keep
 
+    def __bool__(self) -> bool:
+        return True
+
     def __call__(self, fault: Fault) -> None:
         self.counts[fault.kind] += 1
         if self._keep is None or len(self.first) < self._keep:
@@ -79,13 +82,13 @@ class Collected:
         """All faults."""
         return sum(self.counts.values())
 
-    def sentences(self) -> list[str]:
-        """The first faults, one a line, and where there are others, or several, how many of each kind."""
+    def sentences(self, advice: bool = True) -> list[str]:
+        """The first faults, one a line, and where there are several how many of each kind. advice: also how to go on without them."""
         told = [str(fault) for fault in self.first[:SHOWN]]
         if self.ended is not None:
             told.append(str(self.ended))
         if self.total > 1:
             kinds = ", ".join(f"{kind}: {count:,}" for kind, count in self.counts.most_common())
             more = f", of which the first {SHOWN} are told" if self.total > SHOWN else ""
-            told.append(f"{self.total:,} faulty rows{more} ({kinds}); repair them, or set dataset.on_error=quarantine to go on without them")
+            told.append(f"{self.total:,} faulty rows{more} ({kinds})" + advice * "; repair them, or set dataset.on_error=quarantine to go on without them")
         return told

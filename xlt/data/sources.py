@@ -17,7 +17,7 @@ from typing import Any
 
 from xlt import files
 from xlt.data import patterns, splits
-from xlt.data.faults import SHOWN, Collected, Fault, Found, OnError, refuse
+from xlt.data.faults import Collected, Fault, Found, OnError, refuse
 from xlt.data.folder import Folder
 from xlt.data.hub import Hub
 from xlt.data.readers import Format
@@ -145,12 +145,16 @@ class Files:
         located = self._located(view, language, split, self._found)
         return self._told(self._filled(located, self._sides(view, language), split), view, language, split)
 
-    def inspect(self, view: str, language: str, split: str, keep: int | None = SHOWN) -> Collected:
-        """All of the split's rows read, and what is wrong with them. keep: how many faults in full (None: all)."""
-        found = Collected(keep)
+    def inspect(
+        self, view: str, language: str, split: str, found: Collected | None = None, each: Callable | None = None
+    ) -> Collected:
+        """All of the split's rows read, and what is wrong with them, noted in `found`. each: called with place and row of every good one."""
+        found = found or Collected()
         try:
-            for _ in self._located(view, language, split, found):
+            for place, row in self._located(view, language, split, found):
                 found.rows += 1
+                if each is not None:
+                    each(place, row)
         except DataError as error:
             found.ended = error
         return found
