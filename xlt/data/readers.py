@@ -14,8 +14,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from xlt.data.conll import conll, conllu
-from xlt.data.json_rows import json_list, jsonl
 from xlt.data.faults import Fault, Found, refuse
+from xlt.data.json_rows import json_list, jsonl
 from xlt.data.lines import COMPRESSED, blocks, marked
 from xlt.errors import DataError
 

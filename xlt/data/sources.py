@@ -143,6 +143,7 @@ class Files:
         """All good rows in the files' order, read anew at each call. DataError with the first faults, and counts, if there are faulty rows and
         `on_error` is stop."""
         located = self._located(view, language, split, self._found)
+        self.asked.add((view, language, split))
         return self._told(self._filled(located, self._sides(view, language), split), view, language, split)
 
     def inspect(
@@ -193,6 +194,7 @@ class Files:
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """SHA-256 over the bytes of the files and the settings that decide what is read from them. Of a stream, over what identifies the files."""
         self._check_split(view, language, split)
+        self.asked.add((view, language, split))  # what is encoded already is not read again
         sides = self._sides(view, language)
         if self.streaming:
             digests = [self._store.identity(side, _sum(self._theirs(side, split))) for side in sides]
@@ -203,6 +205,11 @@ class Files:
         rules += [self.on_error.value] if self.on_error is OnError.quarantine else []
         rules += [term.written for side in sides for term in self._theirs(side, split) if term.sliced]
         return hashlib.sha256(json.dumps([digests, rules, view, language, split], sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def asked(self) -> set[tuple[str, str, str]]:
+        """(view, language, split) of all rows that were wanted."""
+        return set()
 
     @cached_property
     def _store(self) -> Folder | Hub:

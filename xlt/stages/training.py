@@ -15,6 +15,7 @@ from xlt.stages.drawing import title_of
 from xlt.stages.feeding import draw
 from xlt.stages.parts import LearnedPart, by_dataset, check_fit, configs, read, refuse_splitting
 from xlt.stages.protocols import settle, whole_or_part
+from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import mean_score, score_parts, show
 from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
 from xlt.stages.streaming import lineage
@@ -159,6 +160,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     processes.first(lambda: files.write_folder(run.path / "model", lambda folder: save(plain, tokenizer, folder)))
     run.finish(
         {
+            **set_aside(cfg, run.path),
             "selection": "source-dev" if recipe.choose else "last",
             **({"protocol": protocol} if protocol else {}),
             "step": progress.best_step or progress.step,

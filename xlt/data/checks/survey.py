@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xlt import languages, signals
 from xlt.data.checks import shift
 from xlt.data.checks.tally import CONFLICTS, Tally
 from xlt.data.cleaning import scripts
-from xlt.data.faults import SHOWN, Collected
+from xlt.data.faults import SHOWN, Collected, OnError
 from xlt.data.leakage import LeakageGuard, Learned
 from xlt.errors import ConfigError, DataError
 from xlt.types import Dataset
@@ -160,6 +160,8 @@ def _leaks(result: Survey, dataset: Dataset, view: str, codes: list[str], guard:
         held = [(code, split) for code in codes for split in ("dev", "test") if split in dataset.splits(view, code)]
         if not (learning and held):
             return
+        if hasattr(dataset, "on_error"):  # of faulty rows it is said already
+            dataset = replace(dataset, on_error=OnError.quarantine)
         search = guard.search([Learned(dataset, view, learning)])
         for code, split in held:
             leaks = search.find(dataset, view, code, split)
