@@ -19,6 +19,7 @@ from pathlib import Path
 from xlt import signals
 from xlt.config import paths
 from xlt.errors import ConfigError, XltError, suggest
+from xlt.safety import redact, visible
 
 STAGES = {
     "tokenize": "text -> a SentencePiece tokenizer balanced over languages",
@@ -84,7 +85,7 @@ def report(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, XltError):
         for line in str(error).split("\n"):
-            print(f"xlt: {line}", file=sys.stderr)
+            print(f"xlt: {visible(redact(line))}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
@@ -96,7 +97,7 @@ def report(error: BaseException) -> int:
         remedy = "free some space and run the same command again"
         print(f"xlt: {where}: could not be written ({error.strerror}); {remedy}", file=sys.stderr)
         return 74
-    traceback.print_exception(error)
+    print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     print("xlt: this is a fault of xlt; please report it with the lines above", file=sys.stderr)
     return 1
 

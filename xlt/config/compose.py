@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from xlt import limited_yaml
 from xlt.config import messages, paths, schema
 from xlt.config.build import build_stage, trust
 from xlt.errors import ConfigError, Interrupted
@@ -81,6 +82,9 @@ def run(
                 raise JobFailed(report(error)) from None
         return None
 
+    limited_yaml.refuse_overrides(_overrides(argv))
+    for path in (path for folder in paths.user_dirs(argv) for path in sorted(folder.rglob("*.yaml"))):
+        limited_yaml.refuse_code(path)
     if wrong := messages.no_choices(_overrides(argv)):
         raise ConfigError(wrong)
     refused, before = None, sys.argv
