@@ -161,6 +161,7 @@ def unknown_labels(seed: int, folder: Path) -> bool:
     bad = [b'{"text": "a"}', b'{"text": "a", "label": null}', b'{"text": "a", "label": "gut"}', b'{"text": "a", "label": 1.5}', b'{"text": "a", "label": true}', b'{"text": "a", "label": ""}']
     ok = planted(seed, folder, lambda d: [*d.sample(bad, d.randint(1, 6)), b'{"text": "b", "label": "gut"}'], label_names=[*corpus.LABELS])
     found = corpus.dataset(folder, label_names=[*corpus.LABELS]).inspect("classification", "en", "train")
+    ok &= planted(seed, folder / "open", lambda d: [bad[i] for i in d.sample([0, 1, 3, 4, 5], d.randint(1, 5))])
     return ok and found.counts["label 'gut'"] == (folder / "en/train.jsonl").read_bytes().count(b'"gut"')
 
 

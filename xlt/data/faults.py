@@ -84,6 +84,8 @@ class Collected:
 
     def sentences(self, advice: bool = True) -> list[str]:
         """The first faults, one a line, and where there are several how many of each kind. advice: also how to go on without them."""
+        if not self.rows and len(self.counts) == 1 and self.total > 1 and self.ended is None:  # the file is at fault, not a row
+            return [f"{self.first[0]} (and so with all {self.total:,} rows)"]
         told = [str(fault) for fault in self.first[:SHOWN]]
         if self.ended is not None:
             told.append(str(self.ended))

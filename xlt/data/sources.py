@@ -66,7 +66,7 @@ class Files:
         str | None
     )  # with the holes of `xlt.data.patterns.fill`: {lang}, {flores}, {name}, ...; CONFIG[COLUMN=PATTERN] takes those rows (see `xlt.data.hub`)
     max_line: int  # characters of a line or text; longer ones are refused
-    on_error: OnError = OnError.stop  # what is done about faulty rows; runs that are older than the key say nothing of it
+    on_error: OnError  # what is done about faulty rows
 
     def __post_init__(self) -> None:
         problems = self._broken_rules()
