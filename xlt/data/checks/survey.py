@@ -16,6 +16,12 @@ from xlt.errors import ConfigError, DataError
 from xlt.types import Dataset
 
 SCRIPT_LEAST, SCRIPT_USUAL = 0.1, 0.5  # share of letters in the language's script: below the first it is another language's text
+COMMON_LABELS = 0.5  # share of the smaller of two sets of labels, below which they are two namings
+ALSO_WRITTEN_IN = {  # beside the usual script, after CLDR's supplemental languageData
+    "sr": ("Latn",), "bs": ("Cyrl",), "uz": ("Cyrl", "Arab"), "kk": ("Latn", "Arab"), "az": ("Cyrl", "Arab"), "mn": ("Mong",), "pa": ("Arab",),
+    "ku": ("Arab", "Latn"), "ks": ("Deva",), "sd": ("Deva",), "tg": ("Arab", "Latn"), "ms": ("Arab",), "ha": ("Arab",), "tt": ("Latn",), "ky": ("Arab", "Latn"),
+    "tk": ("Cyrl", "Arab"), "ug": ("Cyrl",), "za": ("Hani",), "yue": ("Hans",), "ber": ("Latn", "Arab"), "kab": ("Tfng",), "man": ("Nkoo",), "ff": ("Adlm",),
+}  # fmt: skip
 PRIOR_SHIFT = 0.3  # total variation between the label shares of two languages, from which on it is said
 
 
@@ -58,7 +64,7 @@ def survey(dataset: Dataset, view: str, codes: list[str], guard: LeakageGuard | 
 def _letters(code: str, result: Survey):
     """Pattern of the language's letters; None for pairs and for codes that nobody knows."""
     if languages.known(code):
-        return scripts.letters_of((languages.script(code),))
+        return scripts.letters_of((languages.script(code), *ALSO_WRITTEN_IN.get(languages.canonical(code), ())))
     try:
         languages.pair(code)
     except ConfigError:
@@ -128,8 +134,13 @@ def _compare_labels(result: Survey, split: str, one: tuple[str, Tally], other: t
     place = f"{b}, {split}"
     only_left, only_right = sorted(left.labels.keys() - right.labels), sorted(right.labels.keys() - left.labels)
     if only_right and only_left:
-        result.wrong.append(f"{place}: the labels are not those of {a}: only here {', '.join(only_right[:8])}; only there {', '.join(only_left[:8])}; give both languages the same names")
-        return
+        said = f"{place}: the labels are not those of {a}: only here {', '.join(only_right[:8])}; only there {', '.join(only_left[:8])}; give both languages the same names"
+        common = len(left.labels.keys() & right.labels) / min(len(left.labels), len(right.labels))
+        if common < COMMON_LABELS:
+            result.wrong.append(said)
+            return
+        if not right.tagged:  # of tags a small file has not all
+            result.warnings.append(said)
     shared = [(left.label_of[key], label) for key, label in right.label_of.items() if key in left.label_of]
     if len(shared) >= 10:
         pairs = Counter(shared)

@@ -32,6 +32,7 @@ class Tally:
         self.label_of: dict = {}  # id -> label
         self.conflicts: list[str] = []
         self.letters = self.own_letters = 0
+        self.tagged = False
         self.sides: list[tuple] = []
         self._found, self._expected, self._numbered = found, expected, numbered
         self._ids: dict = {}
@@ -78,6 +79,7 @@ class Tally:
     def _count_labels(self, place: str, row: dict) -> None:
         tags = row.get("tags") or row.get("source_tags") or ()
         self.labels.update(tags)
+        self.tagged |= len(tags) > 0
         broken = sum(
             tag.startswith("I-") and before not in (f"B-{tag[2:]}", tag)
             for before, tag in zip(("O", *tags), tags, strict=False)
