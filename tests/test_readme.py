@@ -28,7 +28,9 @@ def test_the_commands_were_found():
     assert [c[0] for c in CHAIN] == [*cli.STAGES, "report"]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in (*cli.STAGES, "check") and c[:2] != ["check", "data"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c[0] in (*cli.STAGES, "check") and c[:2] != ["check", "data"]], ids=" ".join
+)
 def test_each_command_composes_and_builds(shell, monkeypatch, tmp_path, command):
     for language, text in BLOCKS:
         if language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", text)):

@@ -38,7 +38,9 @@ def check(path: Path) -> str:
             aliases += isinstance(event, yaml.AliasEvent)
             tag = getattr(event, "tag", None)
             if tag is not None and not tag.startswith("tag:yaml.org,2002:"):
-                raise ConfigError(f"{path} line {event.start_mark.line + 1}: the tag {tag}; configs have none, remove it")
+                raise ConfigError(
+                    f"{path} line {event.start_mark.line + 1}: the tag {tag}; configs have none, remove it"
+                )
             if tag is not None and "python" in tag:
                 raise ConfigError(f"{path} line {event.start_mark.line + 1}: the tag {tag} would run code; remove it")
             if depth > DEEPEST or aliases > MOST_ALIASES:
@@ -72,7 +74,9 @@ def refuse_overrides(overrides: list[str]) -> None:
     for override in overrides:
         keys = override.partition("=")[0].lstrip("+~").split("@")[0].replace("/", ".").split(".")
         if keys[0] == "hydra" and (keys[-1] == "_target_" or {*keys} & {"callbacks", "job_logging", "hydra_logging"}):
-            raise ConfigError(f"{override.partition('=')[0]}: could run code outside xlt; use --plugin for a module that you trust")
+            raise ConfigError(
+                f"{override.partition('=')[0]}: could run code outside xlt; use --plugin for a module that you trust"
+            )
 
 
 def _below(value, prefix: str) -> Iterator[tuple[str, object]]:

@@ -37,7 +37,10 @@ def _redact(value, known: list[str]):
     if isinstance(value, dict):
         return {
             _redact(key, known): REDACTED
-            if isinstance(inner, str) and isinstance(key, str) and _SECRET_NAME.search(key) and not _SPECIAL.fullmatch(inner)
+            if isinstance(inner, str)
+            and isinstance(key, str)
+            and _SECRET_NAME.search(key)
+            and not _SPECIAL.fullmatch(inner)
             else _redact(inner, known)
             for key, inner in value.items()
         }

@@ -45,7 +45,9 @@ def labelled(folder: Path, draw: Random, languages=("en", "ru"), sizes=(40, 10, 
         for split, size in zip(("train", "dev", "test"), sizes, strict=True):
             rows = []
             for _ in range(size):
-                rows.append({"id": number, "text": sentence(draw, language), "label": labels[number * 7 % 11 % len(labels)]})
+                rows.append(
+                    {"id": number, "text": sentence(draw, language), "label": labels[number * 7 % 11 % len(labels)]}
+                )
                 number += 1
             write(folder / language / f"{split}.jsonl", [json.dumps(row, ensure_ascii=False) for row in rows])
     return folder

@@ -73,28 +73,43 @@ def invalid_utf8(seed: int, folder: Path) -> bool:
     bad = [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"caf\xe9", b"\xf8\x88\x80\x80\x80"]
     draw = Random(seed)
     prefix = b'{"text": "' + b"x" * draw.randint(0, 20)
-    ok = planted(seed, folder, lambda d: [prefix + d.choice(bad) + b'", "label": "bad"}' for _ in range(d.randint(1, 30))])
+    ok = planted(
+        seed, folder, lambda d: [prefix + d.choice(bad) + b'", "label": "bad"}' for _ in range(d.randint(1, 30))]
+    )
     found = corpus.dataset(folder).inspect("classification", "en", "train")
-    return ok and all(fault.column == len(prefix) + 1 + (fault.row[len(prefix) :].startswith("caf") * 3) for fault in found.first)
+    return ok and all(
+        fault.column == len(prefix) + 1 + (fault.row[len(prefix) :].startswith("caf") * 3) for fault in found.first
+    )
 
 
 def line_ends(seed: int, folder: Path) -> bool:
     """D02: LF and CRLF end a line, a lone CR does not; blank lines are no rows, and are the only lines that are none."""
     draw = Random(seed)
-    lines = [draw.choice(["", " "]) if draw.random() < 0.2 else corpus.sentence(draw, "en") + draw.choice(["", "\rmore"]) for _ in range(50)]
+    lines = [
+        draw.choice(["", " "]) if draw.random() < 0.2 else corpus.sentence(draw, "en") + draw.choice(["", "\rmore"])
+        for _ in range(50)
+    ]
     raw = b"".join(line.encode() + draw.choice([b"\n", b"\r\n"]) for line in lines)
     (folder / "en").mkdir(parents=True)
     (folder / "en/train.txt").write_bytes(raw)
     data = corpus.dataset(folder, "text_files", pattern="{root}/{lang}/{split}.txt")
     found = survey(data, "text", ["en"], None).splits["en", "train"]
     want = [line for line in lines if line.strip()]
-    return [row["text"] for row in data.rows("text", "en", "train")] == want and found["notes"].get("line breaks inside", 0) == sum("\r" in line for line in want)
+    return [row["text"] for row in data.rows("text", "en", "train")] == want and found["notes"].get(
+        "line breaks inside", 0
+    ) == sum("\r" in line for line in want)
 
 
 def breaks_inside(seed: int, folder: Path) -> bool:
     """D03: characters that str.splitlines splits on, in either side of a pair, move nothing."""
     draw = Random(seed)
-    sides = {c: [f"{corpus.sentence(draw, c)}{draw.choice(chr(0x2028) + chr(0x2029) + chr(0x85) + chr(11) + chr(12) + chr(28))}{i}" for i in range(30)] for c in ("en", "ru")}
+    sides = {
+        c: [
+            f"{corpus.sentence(draw, c)}{draw.choice(chr(0x2028) + chr(0x2029) + chr(0x85) + chr(11) + chr(12) + chr(28))}{i}"
+            for i in range(30)
+        ]
+        for c in ("en", "ru")
+    }
     for code, texts in sides.items():
         corpus.write(folder / f"train.en-ru.{code}", texts)
     data = corpus.dataset(folder, "moses_files", pattern="{root}/{split}.{lang}.{side}")
@@ -106,17 +121,27 @@ def controls(seed: int, folder: Path) -> bool:
     """D04: NUL is refused; other control characters are counted, and stay."""
     draw = Random(seed)
     ok = planted(seed, folder / "nul", lambda d: [b'{"text": "a\0b", "label": "bad"}'] * d.randint(1, 3))
-    rows = [{"text": f"{corpus.sentence(draw, 'en')}{draw.choice(['', chr(7), chr(0x9B)])}", "label": draw.choice(corpus.LABELS)} for _ in range(40)]
+    rows = [
+        {
+            "text": f"{corpus.sentence(draw, 'en')}{draw.choice(['', chr(7), chr(0x9B)])}",
+            "label": draw.choice(corpus.LABELS),
+        }
+        for _ in range(40)
+    ]
     corpus.write(folder / "bell/en/train.jsonl", [json.dumps(row) for row in rows])
     found = checked_data(folder / "bell")
     many = sum(not row["text"][-1].isascii() or row["text"][-1] == "\x07" for row in rows)
-    same = [row["text"] for row in corpus.dataset(folder / "bell").rows("classification", "en", "train")] == [row["text"] for row in rows]
+    same = [row["text"] for row in corpus.dataset(folder / "bell").rows("classification", "en", "train")] == [
+        row["text"] for row in rows
+    ]
     return ok and same and found.splits["en", "train"]["notes"].get("control characters", 0) == many
 
 
 def long_line(seed: int, folder: Path) -> bool:
     """D05: lines of more than 100,000 characters, up to 10 MB, are refused by number; the next line is read."""
-    return planted(seed, folder, lambda d: [b'{"text": "' + b"a" * d.choice([100_001, 10_000_000]) + b'", "label": "bad"}'])
+    return planted(
+        seed, folder, lambda d: [b'{"text": "' + b"a" * d.choice([100_001, 10_000_000]) + b'", "label": "bad"}']
+    )
 
 
 def columns(seed: int, folder: Path) -> bool:
@@ -126,15 +151,22 @@ def columns(seed: int, folder: Path) -> bool:
     corpus.write(folder / "no/train.tsv", ["text\ttopic", "a\tb"])
     changes = {"pattern": "{root}/{lang}/{split}.tsv"}
     clean = list(corpus.dataset(folder, **changes).rows("classification", "en", "train"))
-    lines = corpus.plant(folder / "en/train.tsv", draw, [draw.choice([b"only one", b"a\tb\tc", b""]) for _ in range(draw.randint(1, 25))])
+    lines = corpus.plant(
+        folder / "en/train.tsv", draw, [draw.choice([b"only one", b"a\tb\tc", b""]) for _ in range(draw.randint(1, 25))]
+    )
     data = corpus.dataset(folder, **changes)
-    return kept(data, clean, folder / "en/train.tsv", lines, "classification") and "no column label" in told(data, "classification", "no", "train")
+    return kept(data, clean, folder / "en/train.tsv", lines, "classification") and "no column label" in told(
+        data, "classification", "no", "train"
+    )
 
 
 def quotes(seed: int, folder: Path) -> bool:
     """D07: quotation marks in a TSV swallow no line."""
     draw = Random(seed)
-    texts = [draw.choice(['"', '""', "", '" "', "'"]) + corpus.sentence(draw, "en") + draw.choice(["", '"']) for _ in range(40)]
+    texts = [
+        draw.choice(['"', '""', "", '" "', "'"]) + corpus.sentence(draw, "en") + draw.choice(["", '"'])
+        for _ in range(40)
+    ]
     corpus.write(folder / "en/train.tsv", ["text\tlabel", *(f"{text}\tbad" for text in texts)])
     data = corpus.dataset(folder, pattern="{root}/{lang}/{split}.tsv")
     return [row["text"] for row in data.rows("classification", "en", "train")] == texts
@@ -142,15 +174,43 @@ def quotes(seed: int, folder: Path) -> bool:
 
 def nothing_words(seed: int, folder: Path) -> bool:
     """D08: words that tables are fond of reading as nothing, true or a number stay words."""
-    given = ["NA", "N/A", "null", "NULL", "nan", "NaN", "None", "none", "n/a", "NIL", "no", "No", "yes", "true", "False", "inf", "-inf", "1e5", "007", "#N/A"]
+    given = [
+        "NA",
+        "N/A",
+        "null",
+        "NULL",
+        "nan",
+        "NaN",
+        "None",
+        "none",
+        "n/a",
+        "NIL",
+        "no",
+        "No",
+        "yes",
+        "true",
+        "False",
+        "inf",
+        "-inf",
+        "1e5",
+        "007",
+        "#N/A",
+    ]
     Random(seed).shuffle(given)
     for suffix, delimiter in (("tsv", "\t"), ("csv", ",")):
         out = io.StringIO()
-        csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows([["text", "label"], *([word, word] for word in given)])
+        csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(
+            [["text", "label"], *([word, word] for word in given)]
+        )
         corpus.write(folder / suffix / f"en/train.{suffix}", out.getvalue().split("\n")[:-1])
     corpus.write(folder / "jsonl/en/train.jsonl", [json.dumps({"text": word, "label": word}) for word in given])
     return all(
-        [(row["text"], row["label"]) for row in corpus.dataset(folder / s, pattern="{root}/{lang}/{split}." + s).rows("classification", "en", "train")]
+        [
+            (row["text"], row["label"])
+            for row in corpus.dataset(folder / s, pattern="{root}/{lang}/{split}." + s).rows(
+                "classification", "en", "train"
+            )
+        ]
         == [(word, word) for word in given]
         for s in ("tsv", "csv", "jsonl")
     )
@@ -158,8 +218,20 @@ def nothing_words(seed: int, folder: Path) -> bool:
 
 def unknown_labels(seed: int, folder: Path) -> bool:
     """D09: labels missing, unknown, or of another type; an unknown one with its count."""
-    bad = [b'{"text": "a"}', b'{"text": "a", "label": null}', b'{"text": "a", "label": "gut"}', b'{"text": "a", "label": 1.5}', b'{"text": "a", "label": true}', b'{"text": "a", "label": ""}']
-    ok = planted(seed, folder, lambda d: [*d.sample(bad, d.randint(1, 6)), b'{"text": "b", "label": "gut"}'], label_names=[*corpus.LABELS])
+    bad = [
+        b'{"text": "a"}',
+        b'{"text": "a", "label": null}',
+        b'{"text": "a", "label": "gut"}',
+        b'{"text": "a", "label": 1.5}',
+        b'{"text": "a", "label": true}',
+        b'{"text": "a", "label": ""}',
+    ]
+    ok = planted(
+        seed,
+        folder,
+        lambda d: [*d.sample(bad, d.randint(1, 6)), b'{"text": "b", "label": "gut"}'],
+        label_names=[*corpus.LABELS],
+    )
     found = corpus.dataset(folder, label_names=[*corpus.LABELS]).inspect("classification", "en", "train")
     ok &= planted(seed, folder / "open", lambda d: [bad[i] for i in d.sample([0, 1, 3, 4, 5], d.randint(1, 5))])
     return ok and found.counts["label 'gut'"] == (folder / "en/train.jsonl").read_bytes().count(b'"gut"')
@@ -181,7 +253,9 @@ def permuted_labels(seed: int, folder: Path) -> bool:
         not clean.wrong
         and len(found.wrong) == 1
         and "numbering of labels differs" in found.wrong[0]
-        and any(each.startswith(("ru, train: the labels are not", "en, train: the labels are not")) for each in named.wrong)
+        and any(
+            each.startswith(("ru, train: the labels are not", "en, train: the labels are not")) for each in named.wrong
+        )
     )
 
 
@@ -193,7 +267,11 @@ def bio(seed: int, folder: Path) -> bool:
         for _ in range(30):
             broken = draw.random() < 0.3
             many[code] += broken
-            tags = draw.choice([["O", "I-PER", "O"], ["B-PER", "I-LOC", "O"], ["I-LOC", "O", "O"]]) if broken else draw.choice([["O", "B-PER", "I-PER"], ["O", "O", "O"]])
+            tags = (
+                draw.choice([["O", "I-PER", "O"], ["B-PER", "I-LOC", "O"], ["I-LOC", "O", "O"]])
+                if broken
+                else draw.choice([["O", "B-PER", "I-PER"], ["O", "O", "O"]])
+            )
             rows.append({"tokens": corpus.words(draw, code, 3), "tags": tags})
             try:
                 checked(rows[-1]["tokens"], tags, repair=False)
@@ -215,7 +293,10 @@ def tags(seed: int, folder: Path) -> bool:
     corpus.write(folder / "en/train.jsonl", [json.dumps(row) for row in rows])
     data = corpus.dataset(folder, "tagging_files")
     clean = list(data.rows("tagging", "en", "train"))
-    bad = [json.dumps({"tokens": ["a", "b"], "tags": ["O"] * draw.choice([0, 1, 3])}).encode() for _ in range(draw.randint(1, 22))]
+    bad = [
+        json.dumps({"tokens": ["a", "b"], "tags": ["O"] * draw.choice([0, 1, 3])}).encode()
+        for _ in range(draw.randint(1, 22))
+    ]
     lines = corpus.plant(folder / "en/train.jsonl", draw, bad)
     return kept(corpus.dataset(folder, "tagging_files"), clean, folder / "en/train.jsonl", lines, "tagging")
 
@@ -230,7 +311,11 @@ def shifted_pairs(seed: int, folder: Path) -> bool:
     path = corpus.parallel(folder / "short", draw, 60) / "train.en-ru.ru"
     path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b"\n")
     short = told(corpus.dataset(folder / "short", "moses_files", **pattern), "parallel", "en-ru", "train")
-    return not clean.wrong and any("the target fits 1 row later" in each for each in off.wrong) and "ends after line 59" in short
+    return (
+        not clean.wrong
+        and any("the target fits 1 row later" in each for each in off.wrong)
+        and "ends after line 59" in short
+    )
 
 
 def ids_twice(seed: int, folder: Path) -> bool:
@@ -277,7 +362,9 @@ def parallel_leaks(seed: int, folder: Path) -> bool:
         for number in draw.sample(range(40), many):
             file.write(json.dumps({"id": number, "text": corpus.sentence(draw, "ru"), "label": "bad"}) + "\n")
     (folder / "ru/train.jsonl").unlink()
-    return clean == {} and checked_data(folder, guard=GUARD, **settings).splits["ru", "test"]["leaked"].get("id") == many
+    return (
+        clean == {} and checked_data(folder, guard=GUARD, **settings).splits["ru", "test"]["leaked"].get("id") == many
+    )
 
 
 def offsets(seed: int, folder: Path) -> bool:
@@ -289,16 +376,34 @@ def offsets(seed: int, folder: Path) -> bool:
         before, answer = corpus.sentence(draw, code, 2, 5) + mark, " ".join(corpus.words(draw, code, 2)) + mark
         marked += mark in ("\u200c", "\u200b") and mark != ""
         context = f"{before} {answer} {corpus.sentence(draw, code, 2, 5)}"
-        rows.append({"id": str(i), "question": "?", "context": context, "answers": {"text": [answer], "answer_start": [len(before) + 1]}})
+        rows.append(
+            {
+                "id": str(i),
+                "question": "?",
+                "context": context,
+                "answers": {"text": [answer], "answer_start": [len(before) + 1]},
+            }
+        )
     corpus.write(folder / "ar/test.jsonl", [json.dumps(row) for row in rows])
     data = corpus.dataset(folder, "qa_files", pattern="{root}/{lang}/{split}.jsonl", format="auto")
     read = list(data.rows("qa", "ar", "test"))
-    same = all(r["context"][s : s + len(t)] == t for r in read for t, s in zip(r["answers"]["text"], r["answers"]["answer_start"], strict=True))
+    same = all(
+        r["context"][s : s + len(t)] == t
+        for r in read
+        for t, s in zip(r["answers"]["text"], r["answers"]["answer_start"], strict=True)
+    )
     notes = survey(data, "qa", ["ar"], None).splits["ar", "test"]["notes"]
-    off = rows[0] | {"id": "x", "answers": {"text": rows[0]["answers"]["text"], "answer_start": [rows[0]["answers"]["answer_start"][0] + 1]}}
+    off = rows[0] | {
+        "id": "x",
+        "answers": {"text": rows[0]["answers"]["text"], "answer_start": [rows[0]["answers"]["answer_start"][0] + 1]},
+    }
     lines = corpus.plant(folder / "ar/test.jsonl", draw, [json.dumps(off).encode()])
     data = corpus.dataset(folder, "qa_files", pattern="{root}/{lang}/{split}.jsonl", format="auto")
-    return same and notes.get("zero-width characters", 0) == marked and kept(data, read, folder / "ar/test.jsonl", lines, "qa", "test")
+    return (
+        same
+        and notes.get("zero-width characters", 0) == marked
+        and kept(data, read, folder / "ar/test.jsonl", lines, "qa", "test")
+    )
 
 
 def normal_forms(seed: int, folder: Path) -> bool:
@@ -309,15 +414,26 @@ def normal_forms(seed: int, folder: Path) -> bool:
     rows[0]["label"] = "bad"
     corpus.write(folder / "de/train.jsonl", [json.dumps(row) for row in rows])
     found = checked_data(folder)
-    told_mix = any(f"{forms.count('NFD')} rows are not in NFC and {forms.count('NFC')} are" in each for each in found.warnings)
+    told_mix = any(
+        f"{forms.count('NFD')} rows are not in NFC and {forms.count('NFC')} are" in each for each in found.warnings
+    )
     corpus.write(folder / "de/train.jsonl", [json.dumps({"text": "a", "label": unicodedata.normalize("NFD", "süß")})])
-    return told_mix and "is not one of" in told(corpus.dataset(folder, label_names=["süß", "bad"]), "classification", "de", "train")
+    return told_mix and "is not one of" in told(
+        corpus.dataset(folder, label_names=["süß", "bad"]), "classification", "de", "train"
+    )
 
 
 def codes(seed: int, folder: Path) -> bool:
     """D19: 40 codes, `no` and `nan` among them, come back from YAML, command line, CSV and JSON as they were; a typo is refused with the code meant."""
     known = sorted({alias for language in languages._table().values() for alias in (language.code, *language.aliases)})
-    given = ["no", "nan", "zh_TW", "pt_BR", "cmn", *Random(seed).sample([c for c in known if c.replace("_", "").isalnum()], 35)]
+    given = [
+        "no",
+        "nan",
+        "zh_TW",
+        "pt_BR",
+        "cmn",
+        *Random(seed).sample([c for c in known if c.replace("_", "").isalnum()], 35),
+    ]
     by_yaml = yaml.safe_load(yaml.safe_dump(given))
     by_line = list(compose("zero-shot-eval", [f"languages.target=[{','.join(given)}]"], []).languages.target)
     out = io.StringIO()
@@ -351,8 +467,22 @@ def only_the_source(seed: int, folder: Path) -> bool:
         for split in draw.sample(["train", "dev", "test"], draw.randint(1, 3)):
             (folder / "data" / code / f"{split}.jsonl").write_bytes(b"\xff\xff\n")
     (folder / "data/ru/train.jsonl").write_bytes(b"\xff\n")
-    given = ["dataset=classification_files", f"dataset.root={folder / 'data'}", "dataset.name=dirty", "hardware=debug", f"run.root={folder / 'runs'}", f"run.cache={folder / 'cache'}"]
-    small = ["model=tiny", "model.width=16", "model.feed_forward=32", "train.max_length=16", "train.steps=2", "train.epochs=null"]
+    given = [
+        "dataset=classification_files",
+        f"dataset.root={folder / 'data'}",
+        "dataset.name=dirty",
+        "hardware=debug",
+        f"run.root={folder / 'runs'}",
+        f"run.cache={folder / 'cache'}",
+    ]
+    small = [
+        "model=tiny",
+        "model.width=16",
+        "model.feed_forward=32",
+        "train.max_length=16",
+        "train.steps=2",
+        "train.epochs=null",
+    ]
     codes = [
         cli.main(["tokenize", *given, "languages.train=[en]", "tokenizer.vocab_size=300"]),
         cli.main(["finetune", *given, *small, "languages.source=[en]"]),
@@ -371,12 +501,24 @@ def empty_splits(seed: int, folder: Path) -> bool:
     empty = checked_data(folder).wrong
     corpus.labelled(folder / "one", draw, labels=("bad",))
     one = checked_data(folder / "one").wrong
-    return refused and len(empty) == 1 and empty[0].startswith(f"ru, {split}: no rows") and all("nothing can be learned" in each for each in one) and len(one) == 2
+    return (
+        refused
+        and len(empty) == 1
+        and empty[0].startswith(f"ru, {split}: no rows")
+        and all("nothing can be learned" in each for each in one)
+        and len(one) == 2
+    )
 
 
 def broken_json(seed: int, folder: Path) -> bool:
     """D23: lines cut off, NaN, and half a surrogate pair."""
-    bad = [b'{"text": "a", "label": "b', b'{"text": NaN, "label": "bad"}', b'{"text": "\\ud800", "label": "bad"}', b"[]", b"nothing"]
+    bad = [
+        b'{"text": "a", "label": "b',
+        b'{"text": NaN, "label": "bad"}',
+        b'{"text": "\\ud800", "label": "bad"}',
+        b"[]",
+        b"nothing",
+    ]
     return planted(seed, folder, lambda d: [d.choice(bad) for _ in range(d.randint(1, 25))])
 
 

@@ -66,7 +66,9 @@ def pickles(seed: int, folder: Path) -> bool:
     """A model's folder whose weights are a pickle, by each of the usual names: refused, and nothing of it runs."""
     folder.mkdir(parents=True)
     ok = True
-    for i, name in enumerate(["pytorch_model.bin", "model.pt", "model.pth", "weights.pkl", "model.pickle", "last.ckpt"]):
+    for i, name in enumerate(
+        ["pytorch_model.bin", "model.pt", "model.pth", "weights.pkl", "model.pickle", "last.ckpt"]
+    ):
         place, canary = folder / str(i), folder / f"canary{i}"
         place.mkdir()
         (place / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 100}))
@@ -82,7 +84,9 @@ def targets(seed: int, folder: Path) -> bool:
         node = {"_target_": target, "command": "true"}
         inside = yaml.safe_load((corpus.paths.conf_dir() / "dataset/classification_files.yaml").read_text())
         inside["columns"] = {**inside["columns"], "text": {"x": [node]}} if draw.random() < 0.5 else node
-        if "_target_" not in refused(lambda node=node: build_node(node, "objective")) or not refused(lambda inside=inside: build_node(inside, "dataset")):
+        if "_target_" not in refused(lambda node=node: build_node(node, "objective")) or not refused(
+            lambda inside=inside: build_node(inside, "dataset")
+        ):
             return False
     return True
 
@@ -108,7 +112,13 @@ def commands(seed: int, folder: Path) -> bool:
         code, said = shell("check", "finetune", "--config-dir", str(folder / "conf"), f"experiment={name}")
         ok &= code == 2 and "Traceback" not in said and not canary.exists()
         file.unlink()
-    asked = [["--config-dir", str(folder / "conf"), "dataset=evil"], ["dataset._target_=os.system"], [f"+hydra.callbacks.a={evil}"], ["hydra.launcher._target_=os.system", "-m", "seed=1,2"], ["+objective.x={_target_: os.system}"]]
+    asked = [
+        ["--config-dir", str(folder / "conf"), "dataset=evil"],
+        ["dataset._target_=os.system"],
+        [f"+hydra.callbacks.a={evil}"],
+        ["hydra.launcher._target_=os.system", "-m", "seed=1,2"],
+        ["+objective.x={_target_: os.system}"],
+    ]
     return ok and all(shell("check", "finetune", *argv)[0] == 2 for argv in asked) and not canary.exists()
 
 
@@ -116,7 +126,8 @@ def yaml_bombs(seed: int, folder: Path) -> bool:
     """Aliases that would grow to gigabytes, deep nesting, tags and large files, in a user's config and in a run's: refused before they are read."""
     folder.mkdir(parents=True)
     bombs = {
-        "aliases": "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
+        "aliases": "a0: &a0 [x, x]\n"
+        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
         "deep": "a: " + "[" * 100 + "]" * 100,
         "large": "a: " + "x" * (limited_yaml.MOST_BYTES + 1),
         "tag": "a: !!python/object/apply:os.system ['true']",
@@ -140,7 +151,12 @@ def oversized(seed: int, folder: Path) -> bool:
     with open(folder / "tokenizer.json", "wb") as file:
         file.truncate(65 << 20)
     ok = "65 MB" in refused(lambda: load(str(folder)))
-    for extra in ({"vocab_size": 10**9}, {"max_position_embeddings": 10**12}, {"num_labels": 10**9}, {"_attn_implementation_internal": "x/y"}):
+    for extra in (
+        {"vocab_size": 10**9},
+        {"max_position_embeddings": 10**12},
+        {"num_labels": 10**9},
+        {"_attn_implementation_internal": "x/y"},
+    ):
         (folder / "config.json").write_text(json.dumps({"model_type": "bert"} | extra))
         ok &= next(iter(extra)) in refused(lambda: locate(str(folder)))
     (folder / "config.json").write_bytes(b" " * (17 << 20))
@@ -154,24 +170,65 @@ def secrets(seed: int, folder: Path) -> bool:
     def made(prefix: str = "", size: int = 32) -> str:
         return prefix + "".join(draw.choices("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=size))
 
-    names = ["HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD", "DB_PASSWD", "X_AUTHORIZATION", "SLACK_TOKEN", "OPENAI_API_KEY"]
+    names = [
+        "HF_TOKEN",
+        "WANDB_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "MY_PASSWORD",
+        "DB_PASSWD",
+        "X_AUTHORIZATION",
+        "SLACK_TOKEN",
+        "OPENAI_API_KEY",
+        "AZURE_CLIENT_SECRET",
+        "REDIS_PASSWORD",
+    ]
     environment = {name: made() for name in names}
-    shaped = [made("hf_"), made("sk-"), made("ghp_", 36), made("github_pat_", 40), made("glpat-", 20), "AKIA" + made(size=16).upper(), made("AIza", 35), made("xoxb-", 24)]
+    shaped = [
+        made("hf_"),
+        made("sk-"),
+        made("ghp_", 36),
+        made("github_pat_", 40),
+        made("glpat-", 20),
+        "AKIA" + made(size=16).upper(),
+        made("AIza", 35),
+        made("xoxb-", 24),
+    ]
     user, word = made(size=12), made(size=16)
     planted = [*environment.values(), *shaped, word, made("eyJ", 20) + "." + made(size=30) + "." + made(size=20)]
     url = f"https://{user}:{word}@host/x"
     data = corpus.labelled(folder / "data", draw, languages=("en",))
     (folder / "conf/experiment").mkdir(parents=True)
-    (folder / "conf/experiment/mine.yaml").write_text(f"# @package _global_\ntracking: {{project: 'a {planted[-1]} {shaped[0]} {shaped[1]}'}}\n")
-    argv = ["tokenize", "--config-dir", str(folder / "conf"), "experiment=mine", "dataset=classification_files", f"dataset.root={data}", f"run.root={folder / 'runs'}", f"run.cache={folder / 'cache'}"]
-    argv += ["tokenizer.vocab_size=300", "languages.train=[en]", f"dataset.hub='{url} {' '.join(shaped[2:])}'", f"dataset.hub_config='{' '.join(environment.values())}'", "dataset.name=dirty"]
+    (folder / "conf/experiment/mine.yaml").write_text(
+        f"# @package _global_\ntracking: {{project: 'a {planted[-1]} {shaped[0]} {shaped[1]}'}}\n"
+    )
+    argv = [
+        "tokenize",
+        "--config-dir",
+        str(folder / "conf"),
+        "experiment=mine",
+        "dataset=classification_files",
+        f"dataset.root={data}",
+        f"run.root={folder / 'runs'}",
+        f"run.cache={folder / 'cache'}",
+    ]
+    argv += [
+        "tokenizer.vocab_size=300",
+        "languages.train=[en]",
+        f"dataset.hub='{url} {' '.join(shaped[2:])}'",
+        f"dataset.hub_config='{' '.join(environment.values())}'",
+        "dataset.name=dirty",
+    ]
     with mock.patch.dict(os.environ, environment), mock.patch("sys.argv", ["xlt", *argv]):
         code, said = shell(*argv)
         wrong, again = shell(*argv, f"languages.target=[{shaped[0]}]", "run.overwrite=true")
+        trace = io.StringIO()
+        with redirect_stderr(trace):
+            cli.report(RuntimeError(f"{planted[0]} {shaped[0]} password={word}"))
+        again += trace.getvalue()
     written = b"".join(path.read_bytes() for path in sorted((folder / "runs").rglob("*")) if path.is_file())
     hits = [secret for secret in planted if secret.encode() in written or secret in said + again]
     kept = b"classification_files" in written or b"dataset" in written
-    return code == 0 and wrong == 2 and len(planted) >= 18 and not hits and kept and safety.REDACTED.encode() in written
+    return code == 0 and wrong == 2 and len(planted) == 20 and not hits and kept and safety.REDACTED.encode() in written
 
 
 MARKUP = [
@@ -181,7 +238,20 @@ MARKUP = [
     "<marquee>", "<template>", "<x:y>", "<ScRiPt>x</sCrIpT>", "<script\n>x</script>", "<img/src=x>", "\u202e<b>", "&lt;b&gt;", "\\|<b>", "<details>", "<select>", "<canvas>", "<audio src=x>",
     "<title>x</title>", "<html>", "<plaintext>",
 ]  # fmt: skip
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "=cmd|' /C calc'!A0", "-2+3", "+cmd", "@x", "=\u202ex"]
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    '=HYPERLINK("x")',
+    "=cmd|' /C calc'!A0",
+    "-2+3",
+    "+cmd",
+    "@x",
+    "=\u202ex",
+]
 
 
 class Elements(HTMLParser):
@@ -212,7 +282,9 @@ def reports(seed: int, folder: Path) -> bool:
             if elements(to_markdown([cells[:2], cells[2:]])) != plain:
                 return False
     for payload in FORMULAS:
-        cells = next(iter([*csv.reader(io.StringIO(csv_table("accuracy", [Line(payload, [1], {payload: [0.5]})])))][1:]))
+        cells = next(
+            iter([*csv.reader(io.StringIO(csv_table("accuracy", [Line(payload, [1], {payload: [0.5]})])))][1:])
+        )
         if any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells) or "\u202e" in "".join(cells):
             return False
     return True

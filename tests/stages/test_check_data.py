@@ -29,7 +29,9 @@ def test_faults_are_told_with_place_and_count(shell, topics):
     lines = corpus.plant(topics / "en/train.jsonl", Random(2), BAD)
     answer = shell("check", "data", *DATA)
     assert answer.code == 2 and len(answer.err) == 5
-    for line, sentence, what in zip(lines, answer.err, ("UTF-8", "an empty line", "NaN is no JSON", "text is empty"), strict=False):
+    for line, sentence, what in zip(
+        lines, answer.err, ("UTF-8", "an empty line", "NaN is no JSON", "text is empty"), strict=False
+    ):
         assert sentence.startswith(f"xlt: topics/en/train.jsonl line {line}") and what in sentence
     assert answer.err[4] == "xlt: 4 faulty rows (not UTF-8: 1, empty line: 1, not JSON: 1, text is empty: 1)"
 
@@ -38,7 +40,11 @@ def test_as_json(shell, topics):
     line = corpus.plant(topics / "en/train.jsonl", Random(2), BAD[:1])
     answer = shell("check", "data", *DATA, "--json")
     found = json.loads(answer.out)
-    assert answer.code == 2 and found["splits"]["en"]["train"]["faulty"] == 1 and found["splits"]["ru"]["train"]["rows"] == 40
+    assert (
+        answer.code == 2
+        and found["splits"]["en"]["train"]["faulty"] == 1
+        and found["splits"]["ru"]["train"]["rows"] == 40
+    )
     assert [(r["line"], r["column"], r["kind"]) for r in found["first"]] == [(*line, 14, "not UTF-8")]
 
 
@@ -52,7 +58,10 @@ def test_more_than_twenty(shell, topics):
     command = ["tokenize", *DATA, "tokenizer.vocab_size=300"]
     answer = shell(*command)
     assert answer.code == 2 and len(answer.err) == 21
-    assert "40 faulty rows, of which the first 20 are told (not UTF-8: 10" in answer.err[-1] and "dataset.on_error=quarantine" in answer.err[-1]
+    assert (
+        "40 faulty rows, of which the first 20 are told (not UTF-8: 10" in answer.err[-1]
+        and "dataset.on_error=quarantine" in answer.err[-1]
+    )
 
 
 def test_quarantine_counts_and_keeps_what_it_leaves_out(shell, topics, tmp_path):
@@ -68,7 +77,9 @@ def test_quarantine_counts_and_keeps_what_it_leaves_out(shell, topics, tmp_path)
     counts = json.loads((run / "metrics.json").read_text())["quarantine"]["topics"]["text"]["en"]["train"]
     assert (counts["rows"], counts["set_aside"], sum(counts["kinds"].values())) == (40, 4, 4)
     aside = [json.loads(line) for line in (run / "quarantine.jsonl").read_text().split("\n")[:-1]]
-    assert [(row["path"], row["line"], row["language"]) for row in aside] == [("topics/en/train.jsonl", line, "en") for line in lines]
+    assert [(row["path"], row["line"], row["language"]) for row in aside] == [
+        ("topics/en/train.jsonl", line, "en") for line in lines
+    ]
     made = [(tmp_path / f"runs/{name}/tokenize/tokenizer/tokenizer.json").read_bytes() for name in ("main", "clean")]
     assert made[0] == made[1]
 

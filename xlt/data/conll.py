@@ -69,7 +69,9 @@ def conll(path: Path, max_line: int, found: Found = refuse) -> Iterator[tuple[in
             ):
                 continue
             if len(cells) != width:
-                what = f"{len(cells)} columns where the file has {width}; repair the line (an empty line ends a sentence)"
+                what = (
+                    f"{len(cells)} columns where the file has {width}; repair the line (an empty line ends a sentence)"
+                )
                 found(Fault(f"{path} line {number}", what, "columns", row=line))
                 whole = False
             else:

@@ -84,7 +84,9 @@ class Collected:
 
     def sentences(self, advice: bool = True) -> list[str]:
         """The first faults, one a line, and where there are several how many of each kind. advice: also how to go on without them."""
-        if not self.rows and len(self.counts) == 1 and self.total > 1 and self.ended is None:  # the file is at fault, not a row
+        if (
+            not self.rows and len(self.counts) == 1 and self.total > 1 and self.ended is None
+        ):  # the file is at fault, not a row
             return [f"{self.first[0]} (and so with all {self.total:,} rows)"]
         told = [str(fault) for fault in self.first[:SHOWN]]
         if self.ended is not None:
@@ -92,5 +94,8 @@ class Collected:
         if self.total > 1:
             kinds = ", ".join(f"{kind}: {count:,}" for kind, count in self.counts.most_common())
             more = f", of which the first {SHOWN} are told" if self.total > SHOWN else ""
-            told.append(f"{self.total:,} faulty rows{more} ({kinds})" + advice * "; repair them, or set dataset.on_error=quarantine to go on without them")
+            told.append(
+                f"{self.total:,} faulty rows{more} ({kinds})"
+                + advice * "; repair them, or set dataset.on_error=quarantine to go on without them"
+            )
         return told

@@ -41,9 +41,7 @@ def json_list(path: Path, max_line: int, found: Found = refuse) -> Iterator[tupl
         yield from jsonl(path, max_line, found)
 
 
-def _items(
-    path: Path, text: str, at: int, number: int, last: bool, found: Found
-) -> Iterator[tuple[int, dict | None]]:
+def _items(path: Path, text: str, at: int, number: int, last: bool, found: Found) -> Iterator[tuple[int, dict | None]]:
     """The objects of the list that begins at `at`, on line `number`, each with its line. last: nothing may follow the list.
 
     What is not JSON ends the reading: where the next object would begin is not known.

@@ -122,7 +122,9 @@ def _text(name: str, value: object, max_line: int) -> str:
     if "\0" in value:
         raise BadRow(f"{name} holds a NUL character; remove it", "NUL character")
     if len(value) > max_line:
-        raise BadRow(f"{name} is longer than {max_line} characters; split or remove it, or raise dataset.max_line", "too long")
+        raise BadRow(
+            f"{name} is longer than {max_line} characters; split or remove it, or raise dataset.max_line", "too long"
+        )
     return value
 
 
@@ -242,9 +244,13 @@ def _check_tags(row: dict, words: str, tags: str) -> None:
     if tags not in row:
         return
     if isinstance(row[words], str):
-        raise BadRow(f"{words} is a text, but it has {tags}{_named(row)}; give its words as a list, one for each tag", "tags")
+        raise BadRow(
+            f"{words} is a text, but it has {tags}{_named(row)}; give its words as a list, one for each tag", "tags"
+        )
     if len(row[words]) != len(row[tags]):
-        raise BadRow(f"{len(row[words])} {words} but {len(row[tags])} {tags}{_named(row)}; give each token one tag", "tags")
+        raise BadRow(
+            f"{len(row[words])} {words} but {len(row[tags])} {tags}{_named(row)}; give each token one tag", "tags"
+        )
 
 
 def _check_answers(row: dict) -> None:

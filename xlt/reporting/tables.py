@@ -173,7 +173,9 @@ def heading(dataset: str, metric: str) -> str:
 def to_markdown(rows: list[list[str]]) -> str:
     """A table whose first row is its head; the first column is left-aligned."""
     head, *rest = rows
-    return "".join(f"| {' | '.join(map(markdown_text, row))} |\n" for row in [head, ["---", *["---:"] * (len(head) - 1)], *rest])
+    return "".join(
+        f"| {' | '.join(map(markdown_text, row))} |\n" for row in [head, ["---", *["---:"] * (len(head) - 1)], *rest]
+    )
 
 
 def is_share(metric: str) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from xlt import files
+from xlt import files, processes
 from xlt.data.faults import Collected, OnError
 from xlt.data.sources import Files
 from xlt.errors import DataError
@@ -17,7 +17,14 @@ NAME = "quarantine.jsonl"
 
 
 def set_aside(cfg, folder: Path) -> dict:
-    """{"quarantine": counts by data set, language and split} of all that was read; {} where nothing is set aside. Writes quarantine.jsonl."""
+    """{"quarantine": counts by data set, view, language and split} of all that was read; {} where nothing is to be set aside.
+
+    Writes quarantine.jsonl; of several processes the first one does.
+    """
+    return processes.first(lambda: _set_aside(cfg, folder))
+
+
+def _set_aside(cfg, folder: Path) -> dict:
     counts, lines, shown = {}, [], []
     for dataset in {id(each): each for each in _sources(vars(cfg))}.values():
         for view, code, split in sorted(dataset.asked):

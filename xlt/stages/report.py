@@ -173,7 +173,9 @@ def _csv(found: Comparison) -> str:
     writer.writerow(["dataset", "metric", "column", "first", "second", "difference", "low", "high", "p", "p_holm"])
     for name, d in {**found.means, **found.languages}.items():
         figures = [d.first, d.second, d.size, *(d.interval or (None, None)), d.p, d.holm]
-        writer.writerow([*map(csv_text, (found.dataset, found.metric, name)), *("" if f is None else repr(f) for f in figures)])
+        writer.writerow(
+            [*map(csv_text, (found.dataset, found.metric, name)), *("" if f is None else repr(f) for f in figures)]
+        )
     return out.getvalue()
 
 

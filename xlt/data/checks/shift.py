@@ -19,7 +19,11 @@ _NUMBER, _MARKS = re.compile(r"\d+"), "?？؟!！:：("
 def features(text: str) -> tuple[float, float, float]:
     """Logarithm of the length, a number that stands for its numbers (0: none), and how many marks it has."""
     numbers = _NUMBER.findall(text)
-    return np.log1p(len(text)), float(hash(tuple(sorted(int(n[:18]) for n in numbers))) % 1009 + 1) if numbers else 0.0, float(sum(map(text.count, _MARKS)))
+    return (
+        np.log1p(len(text)),
+        float(hash(tuple(sorted(int(n[:18]) for n in numbers))) % 1009 + 1) if numbers else 0.0,
+        float(sum(map(text.count, _MARKS))),
+    )
 
 
 def shifts(sources: list[str], targets: list[str]) -> list[tuple[int, int]]:

@@ -15,7 +15,10 @@ from xlt.data.leakage import LeakageGuard, Learned
 from xlt.errors import ConfigError, DataError
 from xlt.types import Dataset
 
-SCRIPT_LEAST, SCRIPT_USUAL = 0.1, 0.5  # share of letters in the language's script: below the first it is another language's text
+SCRIPT_LEAST, SCRIPT_USUAL = (
+    0.1,
+    0.5,
+)  # share of letters in the language's script: below the first it is another language's text
 COMMON_LABELS = 0.5  # share of the smaller of two sets of labels, below which they are two namings
 ALSO_WRITTEN_IN = {  # beside the usual script, after CLDR's supplemental languageData
     "sr": ("Latn",), "bs": ("Cyrl",), "uz": ("Cyrl", "Arab"), "kk": ("Latn", "Arab"), "az": ("Cyrl", "Arab"), "mn": ("Mong",), "pa": ("Arab",),
@@ -41,7 +44,14 @@ class Survey:
         by: dict[str, dict] = {}
         for (language, split), counts in self.splits.items():
             by.setdefault(language, {})[split] = counts
-        return {"dataset": self.dataset, "view": self.view, "wrong": self.wrong, "warnings": self.warnings, "splits": by, "first": self.records}
+        return {
+            "dataset": self.dataset,
+            "view": self.view,
+            "wrong": self.wrong,
+            "warnings": self.warnings,
+            "splits": by,
+            "first": self.records,
+        }
 
 
 def survey(dataset: Dataset, view: str, codes: list[str], guard: LeakageGuard | None) -> Survey:
@@ -102,20 +112,28 @@ def _judge(result: Survey, code: str, split: str, found: Collected, tally: Tally
     if not found.rows and not found.total and found.ended is None:
         result.wrong.append(f"{place}: no rows; fill the file, or leave the language out")
     if split == "train" and len(tally.labels) == 1 and found.rows > 1:
-        result.wrong.append(f"{place}: all {found.rows:,} rows have the label {next(iter(tally.labels))!r}, so nothing can be learned; add rows of another")
+        result.wrong.append(
+            f"{place}: all {found.rows:,} rows have the label {next(iter(tally.labels))!r}, so nothing can be learned; add rows of another"
+        )
     if tally.share is not None and tally.share < SCRIPT_USUAL:
         said = f"{place}: {tally.share:.0%} of the letters are {languages.script(code)}, in which {languages.info(code).name} is written; is it another language's text?"
         (result.wrong if tally.share < SCRIPT_LEAST else result.warnings).append(said)
     if tally.notes["not NFC"] and tally.notes["NFC only"]:
-        result.warnings.append(f"{place}: {tally.notes['not NFC']:,} rows are not in NFC and {tally.notes['NFC only']:,} are, so equal words differ; bring all to one form")
+        result.warnings.append(
+            f"{place}: {tally.notes['not NFC']:,} rows are not in NFC and {tally.notes['NFC only']:,} are, so equal words differ; bring all to one form"
+        )
     if tally.notes["I- without B-"]:
-        result.warnings.append(f"{place}: {tally.notes['I- without B-']:,} rows have an I- tag that nothing begins, which IOB2 does not know; correct them, or set objective.repair=true")
+        result.warnings.append(
+            f"{place}: {tally.notes['I- without B-']:,} rows have an I- tag that nothing begins, which IOB2 does not know; correct them, or set objective.repair=true"
+        )
     if tally.conflicts:
         more = f" (and {tally.notes[CONFLICTS] - 1:,} more)" if tally.notes[CONFLICTS] > 1 else ""
         result.warnings.append(f"{tally.conflicts[0]}{more}")
     if len(tally.sides) and (off := shift.shifts_of(tally.sides_RSF[:, 0], tally.sides_RSF[:, 1])):
         begin, by = off[0]
-        result.wrong.append(f"{place}: from about row {begin + 1} on the target fits {abs(by)} row{'s' * (abs(by) > 1)} {'later' if by > 0 else 'earlier'}; a line is missing or too many on one side")
+        result.wrong.append(
+            f"{place}: from about row {begin + 1} on the target fits {abs(by)} row{'s' * (abs(by) > 1)} {'later' if by > 0 else 'earlier'}; a line is missing or too many on one side"
+        )
 
 
 def _between_languages(result: Survey, tallies: dict[tuple[str, str], Tally]) -> None:
@@ -147,14 +165,21 @@ def _compare_labels(result: Survey, split: str, one: tuple[str, Tally], other: t
         differing = sum(n for (x, y), n in pairs.items() if x != y)
         moved = _permutation(pairs)
         if moved:
-            result.wrong.append(f"{place}: the same ids have other labels than in {a} ({', '.join(f'{x} is {y} here' for x, y in moved)}); the numbering of labels differs between the files")
+            result.wrong.append(
+                f"{place}: the same ids have other labels than in {a} ({', '.join(f'{x} is {y} here' for x, y in moved)}); the numbering of labels differs between the files"
+            )
         elif differing:
             result.warnings.append(f"{place}: {differing:,} of {len(shared):,} ids have another label than in {a}")
     elif all(str(name).lstrip("-").isdigit() for name in left.labels):
         total_left, total_right = sum(left.labels.values()), sum(right.labels.values())
-        distance = sum(abs(left.labels[n] / total_left - right.labels[n] / total_right) for n in {*left.labels, *right.labels}) / 2
+        distance = (
+            sum(abs(left.labels[n] / total_left - right.labels[n] / total_right) for n in {*left.labels, *right.labels})
+            / 2
+        )
         if distance > PRIOR_SHIFT:
-            result.warnings.append(f"{place}: labels are numbers, and their shares differ from those of {a} by {distance:.0%}; do both files number them alike?")
+            result.warnings.append(
+                f"{place}: labels are numbers, and their shares differ from those of {a} by {distance:.0%}; do both files number them alike?"
+            )
 
 
 def _permutation(pairs: Counter) -> list[tuple[str, str]]:
@@ -179,9 +204,15 @@ def _leaks(result: Survey, dataset: Dataset, view: str, codes: list[str], guard:
             counts = result.splits[code, split]
             counts["leaked"] = {by: len(rows) for by, rows in leaks.items() if rows}
             if either := sorted({*leaks["id"], *leaks["text"]}):
-                where = dataset.locate(view, code, split, either[0]) if hasattr(dataset, "locate") else f"row {either[0] + 1}"
+                where = (
+                    dataset.locate(view, code, split, either[0])
+                    if hasattr(dataset, "locate")
+                    else f"row {either[0] + 1}"
+                )
                 how = " and ".join(f"{len(rows):,} by {by}" for by, rows in leaks.items() if rows)
-                result.warnings.append(f"{code}, {split}: {len(either):,} of {counts['rows']:,} rows stand in training data, too ({how}; the first is {where}); leave them out, or score with leakage=drop")
+                result.warnings.append(
+                    f"{code}, {split}: {len(either):,} of {counts['rows']:,} rows stand in training data, too ({how}; the first is {where}); leave them out, or score with leakage=drop"
+                )
     except DataError as error:
         result.warnings.append(f"leaks were not looked for, since rows cannot be read: {str(error).splitlines()[0]}")
 
