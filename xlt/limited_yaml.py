@@ -73,7 +73,7 @@ def refuse_overrides(overrides: list[str]) -> None:
     """The same of a command line."""
     for override in overrides:
         keys = override.partition("=")[0].lstrip("+~").split("@")[0].replace("/", ".").split(".")
-        if keys[0] == "hydra" and (keys[-1] == "_target_" or {*keys} & {"callbacks", "job_logging", "hydra_logging"}):
+        if keys[0] == "hydra" and (keys[-1] == "_target_" or {*keys} & {*_RUNS_CODE}):
             raise ConfigError(
                 f"{override.partition('=')[0]}: could run code outside xlt; use --plugin for a module that you trust"
             )

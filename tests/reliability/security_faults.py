@@ -105,7 +105,10 @@ def commands(seed: int, folder: Path) -> bool:
         "objective": "objective: {_target_: os.system}",
         "tag": "a: !!python/object/apply:os.system [true]",
     }
-    ok = True
+    (folder / "other").mkdir()
+    (folder / "other/finetune.yaml").write_text(f"stage: finetune\nhydra: {{callbacks: {{a: {evil}}}}}\n")
+    ok = shell("check", "finetune", "--config-path", str(folder / "other"))[0] == 2
+    ok &= shell("check", "finetune", f"hydra.searchpath=[file://{folder / 'other'}]")[0] == 2 and not canary.exists()
     for name, body in bodies.items():
         file = folder / "conf/experiment" / f"{name}.yaml"
         file.write_text(f"# @package _global_\n{body}\n")

@@ -83,7 +83,9 @@ def run(
         return None
 
     limited_yaml.refuse_overrides(_overrides(argv))
-    for path in (path for folder in paths.user_dirs(argv) for path in sorted(folder.rglob("*.yaml"))):
+    for path in (
+        path for folder in [*paths.user_dirs(argv), *_replaced(argv)] for path in sorted(folder.rglob("*.yaml"))
+    ):
         limited_yaml.refuse_code(path)
     if wrong := messages.no_choices(_overrides(argv)):
         raise ConfigError(wrong)
@@ -169,6 +171,13 @@ def _is_sweep(override: str) -> bool:
         return OverridesParser.create().parse_override(override).is_sweep_override()
     except HydraException:
         return False
+
+
+def _replaced(argv: list[str]) -> list[Path]:
+    """The folder that Hydra's own --config-path names, to stand in the place of ours."""
+    named = [value for flag, value in zip(argv, argv[1:], strict=False) if flag in ("--config-path", "-cp")]
+    named += [flag.split("=", 1)[1] for flag in argv if flag.startswith(("--config-path=", "-cp="))]
+    return [Path(name) for name in named if Path(name).is_dir()]
 
 
 def _swept(argv: list[str]) -> set[str]:
