@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import hydra
@@ -175,7 +176,7 @@ def _is_sweep(override: str) -> bool:
 
 def _replaced(argv: list[str]) -> list[Path]:
     """The folder that Hydra's own --config-path names, to stand in the place of ours."""
-    named = [value for flag, value in zip(argv, argv[1:], strict=False) if flag in ("--config-path", "-cp")]
+    named = [value for flag, value in pairwise(argv) if flag in ("--config-path", "-cp")]
     named += [flag.split("=", 1)[1] for flag in argv if flag.startswith(("--config-path=", "-cp="))]
     return [Path(name) for name in named if Path(name).is_dir()]
 
