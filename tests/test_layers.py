@@ -25,6 +25,8 @@ LEVEL = {
             "vocabulary",
             "files",
             "processes",
+            "safety",
+            "limited_yaml",
         ),
         1,
     ),

@@ -28,7 +28,9 @@ def test_the_commands_were_found():
     assert [c[0] for c in CHAIN] == [*cli.STAGES, "report"]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in (*cli.STAGES, "check")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c[0] in (*cli.STAGES, "check") and c[:2] != ["check", "data"]], ids=" ".join
+)
 def test_each_command_composes_and_builds(shell, monkeypatch, tmp_path, command):
     for language, text in BLOCKS:
         if language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", text)):
@@ -41,6 +43,12 @@ def test_each_command_composes_and_builds(shell, monkeypatch, tmp_path, command)
     answer = shell(stage, *rest)
     jobs = next((len(a.split("=")[1].split(",")) for a in rest if a.startswith("seed=") and "-m" in rest), 1)
     assert (answer.code, answer.err, len(seen)) == (0, [], jobs)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[:2] == ["check", "data"]], ids=" ".join)
+def test_data_are_checked(shell, command):
+    answer = shell(*command)
+    assert (answer.code, answer.err) == (0, [])
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in ("ls", "--help")], ids=" ".join)

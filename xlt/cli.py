@@ -19,6 +19,7 @@ from pathlib import Path
 from xlt import signals
 from xlt.config import paths
 from xlt.errors import ConfigError, XltError, suggest
+from xlt.safety import redact, visible
 
 STAGES = {
     "tokenize": "text -> a SentencePiece tokenizer balanced over languages; or one reported on, trimmed, extended (mode)",
@@ -32,7 +33,7 @@ STAGES = {
 }
 OTHERS = {
     "report": "xlt report RUN ...: run directories -> one table (Markdown, CSV)",
-    "check": "xlt check STAGE ...: compose and build everything, load no weights",
+    "check": "xlt check STAGE ...: compose and build everything, load no weights; xlt check data ...: read all rows",
     "ls": "xlt ls [GROUP] [--json]: what can be chosen",
     "completion": "xlt completion bash|zsh|fish: a script to source",
 }
@@ -84,7 +85,7 @@ def report(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, XltError):
         for line in str(error).split("\n"):
-            print(f"xlt: {line}", file=sys.stderr)
+            print(f"xlt: {visible(redact(line))}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
@@ -96,7 +97,7 @@ def report(error: BaseException) -> int:
         remedy = "free some space and run the same command again"
         print(f"xlt: {where}: could not be written ({error.strerror}); {remedy}", file=sys.stderr)
         return 74
-    traceback.print_exception(error)
+    print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     print("xlt: this is a fault of xlt; please report it with the lines above", file=sys.stderr)
     return 1
 
@@ -204,9 +205,13 @@ def _stage_function(stage: str) -> Callable:
 
 
 def _check(argv: list[str]) -> int:
+    if argv and argv[0] == "data":
+        return _check_data(argv[1:])
     if not argv or argv[0] not in STAGES:
         named = (
-            f"{argv[0]} is not a stage; {suggest(argv[0], STAGES)}" if argv else f"give a stage: {', '.join(STAGES)}"
+            f"{argv[0]} is not a stage; {suggest(argv[0], [*STAGES, 'data'])}"
+            if argv
+            else f"give a stage: {', '.join(STAGES)}, or data"
         )
         raise ConfigError(f"check: {named}")
 
@@ -215,6 +220,13 @@ def _check(argv: list[str]) -> int:
         print("ok")
 
     return _stage(argv[0], argv[1:], look)
+
+
+def _check_data(argv: list[str]) -> int:
+    def look(cfg):
+        importlib.import_module("xlt.stages.check_data").run(cfg, "--json" in argv)
+
+    return _stage("zero-shot-eval", [a for a in argv if a != "--json"], look)
 
 
 def _recipe(stage: str, argument: str, folders: list[Path]) -> str:

@@ -40,9 +40,13 @@ class DataError(XltError):
 
 
 class BadRow(ValueError):
-    """What is wrong with a row, without its place: whoever knows path and line adds them. row: its number from 0, as far as it is known."""
+    """What is wrong with a row, without its place: whoever knows path and line adds them. kind: by which such faults are counted."""
 
-    row = 0
+    row = 0  # its number, from 0, as far as it is known
+
+    def __init__(self, sentence: str, kind: str = "value"):
+        super().__init__(sentence)
+        self.kind = kind
 
 
 class NotConverged(XltError):

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import yaml
 
-from xlt import files, processes
+from xlt import files, limited_yaml, processes
 from xlt.errors import CannotResume, ConfigError, RunInUse
+from xlt.safety import redact
 from xlt.tokenization.load import resolve
 
 SCHEMA = 1
@@ -58,7 +59,7 @@ class RunDirectory:
                     f"hardware.processes: {processes.world()} processes were started, but this work of xlt {stage} is done by one; choose hardware=cpu or hardware=gpu"
                 )
             )
-        run = cls(Path(path), stage, config)
+        run = cls(Path(path), stage, redact(config))
         run.resumed = processes.first(lambda: run._take(overwrite))
         return run
 
@@ -67,7 +68,7 @@ class RunDirectory:
         self._lock()
         asked = self.path / "config.yaml"
         if asked.exists():
-            differences = self._differences(yaml.safe_load(asked.read_text(encoding="utf-8")))
+            differences = self._differences(limited_yaml.load(asked))
             finished = (self.path / "metrics.json").exists()
             if overwrite or not self._begun():
                 self._clear()
@@ -140,7 +141,7 @@ class RunDirectory:
                 "git": _git_revision(),
                 "processors": threads,
                 "processes": processes.world(),
-                "command": sys.argv,
+                "command": redact(sys.argv),
             },
         )
 
@@ -154,7 +155,7 @@ class RunDirectory:
             "versions": versions(),
             "lineage": self.lineage,
         }
-        processes.first(lambda: files.write_json(self.path / "metrics.json", {**fixed, **results}))
+        processes.first(lambda: files.write_json(self.path / "metrics.json", redact({**fixed, **results})))
 
 
 def digest(value) -> str:

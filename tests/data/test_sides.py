@@ -7,6 +7,7 @@ import pytest
 
 from tests.toy import Toy
 from xlt.data import sides
+from xlt.data.faults import OnError
 from xlt.data.readers import Format
 from xlt.data.rows import View
 from xlt.data.sides import placed, write_side
@@ -17,7 +18,7 @@ from xlt.errors import DataError
 def files(root, pattern):
     return Files(
         name="toy", view=View.text, root=str(root), pattern=pattern, format=Format.auto, columns={"text": "text"}, split_names={"train": "train"}, label_names=None,
-        language_codes=None, align_on=None, pivot=None, streaming=False, row_counts=None, hub=None, hub_config=None, max_line=1000,
+        language_codes=None, align_on=None, pivot=None, streaming=False, row_counts=None, hub=None, hub_config=None, max_line=1000, on_error=OnError.stop,
     )  # fmt: skip
 
 

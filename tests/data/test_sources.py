@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from xlt.config.build import build_node
+from xlt.data.faults import OnError
 from xlt.data.mixture import Mixture
 from xlt.data.readers import Format
 from xlt.data.rows import View
@@ -55,6 +56,7 @@ def files(root, view="text", **changes):
         "hub": None,
         "hub_config": None,
         "max_line": 1000,
+        "on_error": OnError.stop,
     }
     return Files(**fields | changes)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.toy import word_tokenizer
 from xlt import noise
+from xlt.data.faults import OnError
 from xlt.data.readers import Format
 from xlt.data.rows import View
 from xlt.data.sampling import Shares, alpha_shares
@@ -37,7 +38,7 @@ def files(tmp_path_factory):
     return Files(
         name="text", view=View.text, root=str(root), pattern="{root}/{lang}/{split}-*.txt", format=Format.auto, columns={"text": "text"},
         split_names={"train": "train"}, label_names=None, language_codes=None, align_on=None, pivot=None, streaming=True, row_counts=None,
-        hub=None, hub_config=None, max_line=1000,
+        hub=None, hub_config=None, max_line=1000, on_error=OnError.stop,
     )  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def hub(tmp_path_factory):
     return Files(
         name="hub", view=View.text, root=None, pattern="{root}/{lang}/{split}", format=Format.auto, columns={"text": "text"},
         split_names={"train": "train", "dev": "validation"}, label_names=None, language_codes=["en"], align_on=None, pivot=None,
-        streaming=True, row_counts=None, hub=str(root), hub_config=None, max_line=1000,
+        streaming=True, row_counts=None, hub=str(root), hub_config=None, max_line=1000, on_error=OnError.stop,
     )  # fmt: skip
 
 

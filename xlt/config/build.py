@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xlt.config import messages, paths, rules, schema
 from xlt.errors import ConfigError, XltError, suggest
+from xlt.safety import redact
 
 CLOSED = {
     "run": schema.Run,
@@ -118,7 +119,7 @@ def build_stage(cfg: DictConfig) -> StageRun:
     if problems:
         raise ConfigError(problems)
     plain = {name: resolved[name] for name in ("stage", "seed", "selection", "export")}
-    return StageRun(**plain, resolved=resolved, **closed, **built)
+    return StageRun(**plain, resolved=redact(resolved), **closed, **built)
 
 
 def build_node(node: dict | None, path: str) -> Any:

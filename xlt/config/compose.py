@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import hydra
@@ -18,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from xlt import limited_yaml
 from xlt.config import messages, paths, schema
 from xlt.config.build import build_stage, trust
 from xlt.errors import ConfigError, Interrupted
@@ -81,6 +83,11 @@ def run(
                 raise JobFailed(report(error)) from None
         return None
 
+    limited_yaml.refuse_overrides(_overrides(argv))
+    for path in (
+        path for folder in [*paths.user_dirs(argv), *_replaced(argv)] for path in sorted(folder.rglob("*.yaml"))
+    ):
+        limited_yaml.refuse_code(path)
     if wrong := messages.no_choices(_overrides(argv)):
         raise ConfigError(wrong)
     refused, before = None, sys.argv
@@ -165,6 +172,13 @@ def _is_sweep(override: str) -> bool:
         return OverridesParser.create().parse_override(override).is_sweep_override()
     except HydraException:
         return False
+
+
+def _replaced(argv: list[str]) -> list[Path]:
+    """The folder that Hydra's own --config-path names, to stand in the place of ours."""
+    named = [value for flag, value in pairwise(argv) if flag in ("--config-path", "-cp")]
+    named += [flag.split("=", 1)[1] for flag in argv if flag.startswith(("--config-path=", "-cp="))]
+    return [Path(name) for name in named if Path(name).is_dir()]
 
 
 def _swept(argv: list[str]) -> set[str]:

@@ -8,6 +8,7 @@ from xlt import languages as registry
 from xlt.config import schema
 from xlt.errors import ConfigError, suggest
 from xlt.evaluation.exports import LAYOUTS
+from xlt.safety import spoofs
 from xlt.schedules import Piecewise, is_weight
 
 _POSITIVE = (
@@ -68,7 +69,9 @@ def check(
         problems.append(
             f"hardware: eval_tokens {hardware.eval_tokens} must be above 0 and workers {hardware.workers} at least 0"
         )
-    if not run.name or run.name.startswith(("/", ".")):
+    if spoofs(run.name):
+        problems.append(f"run.name: {run.name!r} holds characters that nobody sees; leave them out")
+    if not run.name or run.name.startswith(("/", ".")) or ".." in run.name.split("/"):
         problems.append(
             f"run.name: {run.name!r} cannot name a folder below {run.root}; set run.dir for a folder elsewhere"
         )

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from xlt.data import patterns, readers
+from xlt.data.faults import Found, refuse
 from xlt.data.readers import NUMBERED, Format
 from xlt.errors import DataError
 
@@ -58,16 +59,18 @@ class Folder:
             )
         return [sides[side][0] for side in wanted]
 
-    def raw(self, language: str, split: str) -> Iterator[tuple[str, dict]]:
-        """Place ("PATH line 7") and raw row."""
-        return self.stream(language, split, {})[0]
+    def raw(self, language: str, split: str, found: Found = refuse) -> Iterator[tuple[str, dict | None]]:
+        """Place ("PATH line 7") and raw row; None for a faulty one, if `found` lets it pass."""
+        return self.stream(language, split, {}, found)[0]
 
-    def stream(self, language: str, split: str, at: dict) -> tuple[Iterator[tuple[str, dict]], Callable[[], dict]]:
+    def stream(
+        self, language: str, split: str, at: dict, found: Found = refuse
+    ) -> tuple[Iterator[tuple[str, dict | None]], Callable[[], dict]]:
         """The same from a place on, and the function that says which place the rows taken so far lead to. {}: the beginning."""
         where = {"file": at.get("file", 0), "rows": at.get("rows", 0)}
 
-        def rows() -> Iterator[tuple[str, dict]]:
-            tables = self._tables(language, split)
+        def rows() -> Iterator[tuple[str, dict | None]]:
+            tables = self._tables(language, split, found)
             for number in range(where["file"], len(tables)):
                 name, table = tables[number]
                 for place, row in islice(table(), where["rows"], None):  # to read over rows is quick
@@ -81,22 +84,22 @@ class Folder:
         """What tells these files from others without reading them whole: sizes, times, and some of the bytes."""
         return [_sketch(path) for path in self.files(language, split)]
 
-    def _tables(self, language: str, split: str) -> list[tuple[str, Callable[[], Iterator[tuple[str, dict]]]]]:
+    def _tables(self, language: str, split: str, found: Found) -> list[tuple[str, Callable[[], Iterator]]]:
         """Name of each file (or pair of files), and what reads it: place in it and raw row."""
         if "+" in split:
-            return [table for name in split.split("+") for table in self._tables(language, name)]
+            return [table for name in split.split("+") for table in self._tables(language, name, found)]
         paths = self.files(language, split)
         if self.sided:
 
-            def pairs() -> Iterator[tuple[str, dict]]:
-                return ((f"line {number}", row) for number, row in readers.moses(*paths, self.max_line))
+            def pairs() -> Iterator[tuple[str, dict | None]]:
+                return ((f"line {number}", row) for number, row in readers.moses(*paths, self.max_line, found))
 
             return [(f"{paths[0]} and {paths[1].name}", pairs)]
 
-        def one(path: Path) -> Iterator[tuple[str, dict]]:
+        def one(path: Path) -> Iterator[tuple[str, dict | None]]:
             format = readers.format_of(path) if self.format is Format.auto else self.format
             unit = "row" if format in NUMBERED else "line"
-            rows = readers.read(path, format, self.header, self.max_line)
+            rows = readers.read(path, format, self.header, self.max_line, found)
             return ((f"{unit} {number}", row) for number, row in rows)
 
         return [(str(path), partial(one, path)) for path in paths]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.data import patterns
+from xlt.data.faults import Found, refuse
 from xlt.errors import DataError
 
 
@@ -60,8 +61,8 @@ class Hub:
         """The files of the cache that hold the rows."""
         return sorted(Path(file["filename"]) for file in self._load(language, split).cache_files)
 
-    def raw(self, language: str, split: str) -> Iterator[tuple[str, dict]]:
-        """Place ("HUB (CONFIG) row 7") and raw row; class labels become their names."""
+    def raw(self, language: str, split: str, found: Found = refuse) -> Iterator[tuple[str, dict]]:
+        """Place ("HUB (CONFIG) row 7") and raw row; class labels become their names. found: no raw row of the hub is faulty."""
         return self.stream(language, split, {})[0]
 
     def stream(self, language: str, split: str, at: dict) -> tuple[Iterator[tuple[str, dict]], Callable[[], dict]]:

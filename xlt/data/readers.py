@@ -14,11 +14,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from xlt.data.conll import conll, conllu
+from xlt.data.faults import Fault, Found, refuse
 from xlt.data.json_rows import json_list, jsonl
-from xlt.data.lines import COMPRESSED, blocks, lines
+from xlt.data.lines import COMPRESSED, blocks, marked
 from xlt.errors import DataError
 
-RawRows = Iterator[tuple[int, dict]]
+RawRows = Iterator[tuple[int, dict | None]]  # None: a row whose fault was let pass
 
 
 class Format(str, Enum):
@@ -58,11 +59,14 @@ def format_of(path: Path) -> Format:
     return SUFFIXES[suffix]
 
 
-def read(path: Path, format: Format, header: bool, max_line: int) -> RawRows:
-    """Raw rows of a file. header: whether the first line of tsv and csv names the columns; if not: `1`, `2`, ..."""
+def read(path: Path, format: Format, header: bool, max_line: int, found: Found = refuse) -> RawRows:
+    """Raw rows of a file. header: whether the first line of tsv and csv names the columns; if not: `1`, `2`, ...
+
+    found: what is done about a faulty row. What makes the rest of a file unreadable raises DataError in any case.
+    """
     if format in (Format.tsv, Format.csv):
-        return _table(path, _tsv_cells if format is Format.tsv else _csv_cells, header, max_line)
-    readers: dict[Format, Callable[[Path, int], RawRows]] = {
+        return _table(path, _tsv_cells if format is Format.tsv else _csv_cells, header, max_line, found)
+    readers: dict[Format, Callable[[Path, int, Found], RawRows]] = {
         Format.txt: txt,
         Format.json: json_list,
         Format.jsonl: jsonl,
@@ -71,19 +75,21 @@ def read(path: Path, format: Format, header: bool, max_line: int) -> RawRows:
         Format.conll: conll,
         Format.tmx: tmx,
     }
-    return readers[format](path, max_line)
+    return readers[format](path, max_line, found)
 
 
-def txt(path: Path, max_line: int) -> RawRows:
+def txt(path: Path, max_line: int, found: Found = refuse) -> RawRows:
     """A text a line, column `text`; blank lines separate documents and are no rows."""
-    for number, line in lines(path, max_line):
-        if line and not line.isspace():
+    for number, line in marked(path, max_line, found):
+        if line is None:
+            yield number, None
+        elif line and not line.isspace():
             yield number, {"text": line}
 
 
-def moses(source: Path, target: Path, max_line: int) -> RawRows:
+def moses(source: Path, target: Path, max_line: int, found: Found = refuse) -> RawRows:
     """Line i of one file and line i of the other, columns `source` and `target`. DataError if one has more lines."""
-    left, right = lines(source, max_line), lines(target, max_line)
+    left, right = marked(source, max_line, found), marked(target, max_line, found)
     count = 0
     while True:
         a, b = next(left, None), next(right, None)
@@ -96,11 +102,11 @@ def moses(source: Path, target: Path, max_line: int) -> RawRows:
                 "for each other's"
             )
         count += 1
-        yield count, {"source": a[1], "target": b[1]}
+        yield count, None if None in (a[1], b[1]) else {"source": a[1], "target": b[1]}
 
 
-def parquet(path: Path, max_line: int) -> RawRows:
-    """Rows of an Apache Parquet file."""
+def parquet(path: Path, max_line: int, found: Found = refuse) -> RawRows:
+    """Rows of an Apache Parquet file. All of it can be read, or nothing."""
     import pyarrow
     import pyarrow.parquet
 
@@ -116,7 +122,7 @@ def parquet(path: Path, max_line: int) -> RawRows:
         ) from error
 
 
-def tmx(path: Path, max_line: int) -> RawRows:
+def tmx(path: Path, max_line: int, found: Found = refuse) -> RawRows:
     """Translation units of a TMX file; the columns are the language codes, with and without region (`en-US`, `en`)."""
     parser, number, root = ElementTree.XMLPullParser(("start", "end")), 0, None
     try:
@@ -145,9 +151,14 @@ def _translations(unit: ElementTree.Element) -> dict:
     return row
 
 
-def _table(path: Path, cells_of: Callable, header: bool, max_line: int) -> RawRows:
+def _table(path: Path, cells_of: Callable, header: bool, max_line: int, found: Found) -> RawRows:
     names: list[str] | None = None
-    for number, cells in cells_of(path, max_line):
+    for number, cells in cells_of(path, max_line, found):
+        if cells is None:
+            if names is None and header:
+                raise DataError(f"{path} line {number}: the header cannot be read; repair it")
+            yield number, None
+            continue
         if names is None:
             names = cells if header else [str(i) for i in range(1, len(cells) + 1)]
             if len(set(names)) < len(names):
@@ -157,28 +168,36 @@ def _table(path: Path, cells_of: Callable, header: bool, max_line: int) -> RawRo
             if header:
                 continue
         if len(cells) != len(names):
-            raise DataError(
-                f"{path} line {number}: {len(cells)} cells where the file has {len(names)} columns "
-                f"({', '.join(names)}); repair or remove the line"
-            )
-        yield number, dict(zip(names, cells, strict=True))
+            what = f"{len(cells)} cells where the file has {len(names)} columns ({', '.join(names)}); repair or remove the line"
+            found(Fault(f"{path} line {number}", what, "columns", row=cells))
+            yield number, None
+        else:
+            yield number, dict(zip(names, cells, strict=True))
 
 
-def _tsv_cells(path: Path, max_line: int) -> Iterator[tuple[int, list[str]]]:
+def _tsv_cells(path: Path, max_line: int, found: Found) -> Iterator[tuple[int, list[str] | None]]:
     """Cells between tabs. A quotation mark is a character like any other.
 
     Read as CSV, one at the start of a cell swallows the lines after it.
     """
-    return ((number, line.split("\t")) for number, line in lines(path, max_line))
+    return ((number, None if line is None else line.split("\t")) for number, line in marked(path, max_line, found))
 
 
-def _csv_cells(path: Path, max_line: int) -> Iterator[tuple[int, list[str]]]:
-    """Cells by RFC 4180: quoted cells may hold commas, doubled quotes and line ends."""
+def _csv_cells(path: Path, max_line: int, found: Found) -> Iterator[tuple[int, list[str] | None]]:
+    """Cells by RFC 4180: quoted cells may hold commas, doubled quotes and line ends. A row of which a line is faulty is."""
     csv.field_size_limit(max(csv.field_size_limit(), max_line))
-    reader, begin = csv.reader((line + "\n" for _, line in lines(path, max_line)), strict=True), 1
+    faulty: set[int] = set()
+
+    def whole() -> Iterator[str]:
+        for number, line in marked(path, max_line, found):
+            if line is None:
+                faulty.add(number)
+            yield (line or "") + "\n"
+
+    reader, begin = csv.reader(whole(), strict=True), 1
     try:
         for cells in reader:
-            yield begin, cells
+            yield begin, None if faulty.intersection(range(begin, reader.line_num + 1)) else cells
             begin = reader.line_num + 1
     except csv.Error as error:
         raise DataError(

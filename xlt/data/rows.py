@@ -88,7 +88,8 @@ def projector(view: View, columns: dict[str, str], labels: list[str] | None, max
                 if label not in known:
                     raise BadRow(
                         f"label {label!r} is not one of {', '.join(labels)}; correct it, or add it to "
-                        "dataset.label_names"
+                        "dataset.label_names",
+                        f"label {label!r}",
                     )
         if view is View.qa:
             _check_answers(row)
@@ -108,7 +109,8 @@ def _value(raw: dict, ours: str, theirs: list[str], text: bool) -> object:
             return " ".join(filter(None, values)) if text and all(isinstance(v, str | None) for v in values) else values
     raise BadRow(
         f"no column {' or '.join(theirs)}; it has {', '.join(map(str, raw))}: name the right one in "
-        f"dataset.columns.{ours}"
+        f"dataset.columns.{ours}",
+        "no such column",
     )
 
 
@@ -116,11 +118,13 @@ def _text(name: str, value: object, max_line: int) -> str:
     if not isinstance(value, str):
         raise BadRow(f"{name} is {_shown(value)} where a string is expected; correct or remove the row")
     if not value or value.isspace():
-        raise BadRow(f"{name} is empty; remove the row, or fill it in")
+        raise BadRow(f"{name} is empty; remove the row, or fill it in", f"{name} is empty")
     if "\0" in value:
-        raise BadRow(f"{name} holds a NUL character; remove it")
+        raise BadRow(f"{name} holds a NUL character; remove it", "NUL character")
     if len(value) > max_line:
-        raise BadRow(f"{name} is longer than {max_line} characters; split or remove it, or raise dataset.max_line")
+        raise BadRow(
+            f"{name} is longer than {max_line} characters; split or remove it, or raise dataset.max_line", "too long"
+        )
     return value
 
 
@@ -240,9 +244,13 @@ def _check_tags(row: dict, words: str, tags: str) -> None:
     if tags not in row:
         return
     if isinstance(row[words], str):
-        raise BadRow(f"{words} is a text, but it has {tags}{_named(row)}; give its words as a list, one for each tag")
+        raise BadRow(
+            f"{words} is a text, but it has {tags}{_named(row)}; give its words as a list, one for each tag", "tags"
+        )
     if len(row[words]) != len(row[tags]):
-        raise BadRow(f"{len(row[words])} {words} but {len(row[tags])} {tags}{_named(row)}; give each token one tag")
+        raise BadRow(
+            f"{len(row[words])} {words} but {len(row[tags])} {tags}{_named(row)}; give each token one tag", "tags"
+        )
 
 
 def _check_answers(row: dict) -> None:
@@ -251,7 +259,8 @@ def _check_answers(row: dict) -> None:
             found = row["context"][max(start, 0) :][: len(text)]
             raise BadRow(
                 f"the answer {text!r} is not at character {start} of its context, {found!r} is{_named(row)}; correct "
-                "the offset"
+                "the offset",
+                "answer",
             )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from xlt import files
 from xlt.data import patterns, splits
+from xlt.data.faults import Collected, Fault, Found, OnError, refuse
 from xlt.data.folder import Folder
 from xlt.data.hub import Hub
 from xlt.data.readers import Format
@@ -65,6 +66,7 @@ class Files:
         str | None
     )  # with the holes of `xlt.data.patterns.fill`: {lang}, {flores}, {name}, ...; CONFIG[COLUMN=PATTERN] takes those rows (see `xlt.data.hub`)
     max_line: int  # characters of a line or text; longer ones are refused
+    on_error: OnError  # what is done about faulty rows
 
     def __post_init__(self) -> None:
         problems = self._broken_rules()
@@ -97,6 +99,9 @@ class Files:
             ),
             f"dataset.split_names: {', '.join(sliced)} is cut by the number of rows, and those of a stream are not counted; set dataset.streaming=false": (
                 self.streaming and sliced
+            ),
+            "dataset.on_error: rows of a stream are not looked at before they are used; set it to stop, or dataset.streaming=false": (
+                self.streaming and self.on_error is OnError.quarantine
             ),
             f"dataset.align_on: needs the columns {self.align_on} and text; add them to columns, or set it to null": (
                 self.align_on is not None
@@ -135,16 +140,33 @@ class Files:
         return [split for split in self.split_names if all(self._theirs(side, split) for side in sides)]
 
     def rows(self, view: str, language: str, split: str) -> Iterator[dict]:
-        """All rows in the files' order, read anew at each call."""
-        return self._filled(self._located(view, language, split), self._sides(view, language), split)
+        """All good rows in the files' order, read anew at each call. DataError with the first faults, and counts, if there are faulty rows and
+        `on_error` is stop."""
+        located = self._located(view, language, split, self._found)
+        self.asked.add((view, language, split))
+        return self._told(self._filled(located, self._sides(view, language), split), view, language, split)
+
+    def inspect(
+        self, view: str, language: str, split: str, found: Collected | None = None, each: Callable | None = None
+    ) -> Collected:
+        """All of the split's rows read, and what is wrong with them, noted in `found`. each: called with place and row of every good one."""
+        found = found or Collected()
+        try:
+            for place, row in self._located(view, language, split, found):
+                found.rows += 1
+                if each is not None:
+                    each(place, row)
+        except DataError as error:
+            found.ended = error
+        return found
 
     def locate(self, view: str, language: str, split: str, number: int) -> str:
         """Where the row of that number (from 0) stands: "PATH line 7"."""
-        return next(itertools.islice(self._located(view, language, split), number, None))[0]
+        return next(itertools.islice(self._located(view, language, split, self._found), number, None))[0]
 
     def placed(self, view: str, language: str, split: str) -> Located:
         """The same rows, each with where it stands: "PATH:7", or "PATH row 7" in formats without lines."""
-        for place, row in self._located(view, language, split):
+        for place, row in self._located(view, language, split, self._found):
             path, line, number = place.rpartition(" line ")
             yield (f"{path}:{number}" if line else place), row
 
@@ -159,7 +181,7 @@ class Files:
                 f"dataset {self.name}: its pairs are joined on {self.align_on}, which needs all rows of a language; set dataset.streaming=false"
             )
         raw, where = self._store.stream(language, _sum(self._theirs(language, split)), at.get("store", {}))
-        project, done = self._projector(View(view), language), at.get("number", 0)
+        project, done = self._projector(View(view), language, refuse), at.get("number", 0)
 
         def rows() -> Iterator[dict]:
             nonlocal done
@@ -172,6 +194,7 @@ class Files:
     def fingerprint(self, view: str, language: str, split: str) -> str:
         """SHA-256 over the bytes of the files and the settings that decide what is read from them. Of a stream, over what identifies the files."""
         self._check_split(view, language, split)
+        self.asked.add((view, language, split))  # what is encoded already is not read again
         sides = self._sides(view, language)
         if self.streaming:
             digests = [self._store.identity(side, _sum(self._theirs(side, split))) for side in sides]
@@ -179,8 +202,14 @@ class Files:
             digests = [_digest(path) for path in self._files(sides, split)]
         rules = [self.format.value, dict(self.columns), self.label_names, self.align_on, self.max_line]
         rules += [self.hub_config] if "[" in (self.hub_config or "") else []  # it says which rows of the files are read
+        rules += [self.on_error.value] if self.on_error is OnError.quarantine else []
         rules += [term.written for side in sides for term in self._theirs(side, split) if term.sliced]
         return hashlib.sha256(json.dumps([digests, rules, view, language, split], sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def asked(self) -> set[tuple[str, str, str]]:
+        """(view, language, split) of all rows that were wanted."""
+        return set()
 
     @cached_property
     def _store(self) -> Folder | Hub:
@@ -202,6 +231,10 @@ class Files:
         return sorted(set(self.language_codes or found))
 
     @property
+    def _found(self) -> Found:
+        return refuse if self.on_error is OnError.stop else _pass
+
+    @property
     def _header(self) -> bool:
         return not all(name.isdigit() for names in self.columns.values() for name in re.split(r"[|+]", names))
 
@@ -220,23 +253,24 @@ class Files:
     def _files(self, sides: list[str], split: str) -> list[Path]:
         return [p for side in sides for term in self._theirs(side, split) for p in self._store.files(side, term.name)]
 
-    def _read(self, view: View, language: str, split: str) -> Located:
-        project = self._projector(view, language)
-        for number, place, raw in self._raw(language, self._theirs(language, split)):
-            yield place, project(place, raw, number)
+    def _read(self, view: View, language: str, split: str, found: Found) -> Located:
+        project = self._projector(view, language, found)
+        for number, place, raw in self._raw(language, self._theirs(language, split), found):
+            if raw is not None and (row := project(place, raw, number)) is not None:
+                yield place, row
 
-    def _raw(self, language: str, terms: list[Term]) -> Iterator[tuple[int, str, dict]]:
-        """Number, place and raw row of each. Numbers are those in the table; those of the next table go on."""
+    def _raw(self, language: str, terms: list[Term], found: Found) -> Iterator[tuple[int, str, dict | None]]:
+        """Number, place and raw row of each, None for a faulty one. Numbers are those in the table; those of the next table go on."""
         number = 0
         for term in terms:
-            rows = enumerate(self._store.raw(language, term.name), number + 1)
+            rows = enumerate(self._store.raw(language, term.name, found), number + 1)
             for number, (place, raw) in itertools.islice(rows, *self._bounds(language, term)) if term.sliced else rows:
                 yield number, place, raw
 
     def _bounds(self, language: str, term: Term) -> tuple[int, int]:
         counts, table = self._counts, (language, term.name)
         if table not in counts:
-            counts[table] = sum(1 for _ in self._store.raw(*table))
+            counts[table] = sum(1 for _ in self._store.raw(*table, _pass))
         try:
             return term.bounds(counts[table])
         except DataError as error:
@@ -247,47 +281,54 @@ class Files:
         """Rows of the tables (language, name) that are cut, as far as they are known."""
         return {}
 
-    def _projector(self, view: View, language: str) -> Callable[[str, dict, int], dict]:
-        """The function from (place, raw row, its number) to a checked row."""
+    def _projector(self, view: View, language: str, found: Found) -> Callable[[str, dict, int], dict | None]:
+        """The function from (place, raw row, its number) to a checked row; to None for a faulty one, if `found` lets it pass."""
         columns = {ours: patterns.fill(theirs, language) for ours, theirs in self.columns.items()}
         project = projector(view, columns, self.label_names, self.max_line)
 
-        def checked(place: str, raw: dict, number: int) -> dict:
+        def checked(place: str, raw: dict, number: int) -> dict | None:
             try:
                 return project(raw | {"#": number} if self._numbered else raw)
             except BadRow as error:
-                raise DataError(f"{place}: {error}") from None
+                fault = Fault(place, str(error), error.kind, row=raw)
+            return found(fault)
 
         return checked
 
-    def _pairs(self, view: View, source: str, target: str, split: str) -> Located:
+    def _pairs(self, view: View, source: str, target: str, split: str, found: Found) -> Located:
         """Two languages joined on align_on, in the order of the first; rows without partner are left out."""
         joined = _JOINED[view]
-        partners = {key: row for _, key, row in self._keyed(view, target, split)}
-        for place, key, row in self._keyed(view, source, split):
+        partners = {key: row for _, key, row in self._keyed(view, target, split, found)}
+        for place, key, row in self._keyed(view, source, split, found):
             if key in partners:
                 sides = {f"source{end}": row[name] for end, name in joined.items()}
                 sides |= {f"target{end}": partners[key][name] for end, name in joined.items()}
                 yield place, {self.align_on: key, **sides}
 
-    def _keyed(self, view: View, language: str, split: str) -> Iterator[tuple[str, Any, dict]]:
+    def _keyed(self, view: View, language: str, split: str, found: Found) -> Iterator[tuple[str, Any, dict]]:
         places: dict[Any, str] = {}
-        for place, row in self._read(_SINGLE[view], language, split):
+        for place, row in self._read(_SINGLE[view], language, split, found):
             key = row[self.align_on]
             if key in places:
-                raise DataError(
-                    f"{place}: {self.align_on} {key!r} stands already at {places[key]}, so its translation is not "
-                    "known; give each row its own"
-                )
+                what = f"{self.align_on} {key!r} stands already at {places[key]}, so its translation is not known; give each row its own"
+                found(Fault(place, what, "id twice", row=row))
+                continue
             places[key] = place
             yield place, key, row
 
-    def _located(self, view: str, language: str, split: str) -> Located:
+    def _located(self, view: str, language: str, split: str, found: Found) -> Located:
         self._check_split(view, language, split)
         sides = self._sides(view, language)
         if len(sides) == 2:
-            return self._pairs(View(view), *sides, split)
-        return self._read(View(view), language, split)
+            return self._pairs(View(view), *sides, split, found)
+        return self._read(View(view), language, split, found)
+
+    def _told(self, rows: Iterator[dict], view: str, language: str, split: str) -> Iterator[dict]:
+        """Where the first fault would end it, all are looked for."""
+        try:
+            yield from rows
+        except Fault as first:
+            raise DataError("\n".join(self.inspect(view, language, split).sentences()) or str(first)) from None
 
     def _filled(self, located: Located, sides: list[str], split: str) -> Iterator[dict]:
         count = 0
@@ -321,6 +362,10 @@ class Files:
                 f"dataset {self.name}, language {language}: no {split} split; it has {', '.join(offered) or 'none'}: "
                 "choose one of them, or correct dataset.split_names"
             )
+
+
+def _pass(fault: Fault) -> None:
+    """The row is left out."""
 
 
 def _sum(terms: list[Term]) -> str:

@@ -232,7 +232,14 @@ def _pretrained(auto, place: str, options: dict, init_from: str, objective: str)
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # its table of weights that are not needed (the language model's head) alarms for nothing
     try:
-        model, info = auto.from_pretrained(place, dtype=torch.float32, output_loading_info=True, **options)
+        model, info = auto.from_pretrained(
+            place,
+            dtype=torch.float32,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **options,
+        )
         if new := sorted(info["missing_keys"]):
             print(
                 f"xlt: model.init_from: {len(new)} weights are not in {init_from} and begin at random values (first: {new[0]})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,6 +23,13 @@ _RECURRENT = {
     "embedding_width": "embedding_size",
     "dropout": "hidden_dropout_prob",
 }  # field of Recurrent -> of xlt.models.recurrent.RecurrentConfig
+
+MOST_CONFIG = 1 << 24  # bytes of a config.json: 100,000 label names need no more
+SIZES = (
+    *("vocab_size", "max_position_embeddings", "hidden_size", "d_model", "intermediate_size", "num_hidden_layers"),
+    *("num_attention_heads", "num_labels", "type_vocab_size"),
+)
+MOST_OF_ANYTHING = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +124,7 @@ def load_config(node, vocabulary_size: int, pad: int, seed_ids: dict[str, int]):
         return _scratch_config(node, vocabulary_size, pad, seed_ids), None
     place = locate(node.init_from)
     try:
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
             f"model.init_from: no model could be loaded from {node.init_from} ({str(error).splitlines()[0]})"
@@ -185,9 +193,36 @@ def locate(init_from: str) -> str:
             raise ConfigError(
                 f"model.init_from: {init_from} holds no config.json, so no model in transformers format; did that stage finish?"
             )
+        _refuse_unsafe(Path(place), init_from)
         if problem := verify(Path(place)):
             raise DataError(f"{place}: {problem}; make that checkpoint anew, or take another one")
     return place
+
+
+def _refuse_unsafe(place: Path, init_from: str) -> None:
+    """ConfigError for a folder that would run code when it is loaded, or take all memory."""
+    pickles = sorted(p.name for p in place.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"))
+    if pickles and not any(place.glob("*.safetensors")):
+        raise ConfigError(
+            f"model.init_from: {init_from} has its weights in {pickles[0]}, a pickle, which can run code; convert it to safetensors where you trust it"
+        )
+    if (size := (place / "config.json").stat().st_size) > MOST_CONFIG:
+        raise ConfigError(f"model.init_from: the config.json of {init_from} has {size:,} bytes; is it a model's?")
+    try:
+        found = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return  # transformers says so
+    if not isinstance(found, dict):
+        return
+    if "_attn_implementation_internal" in found:
+        raise ConfigError(
+            f"model.init_from: the config.json of {init_from} sets _attn_implementation_internal, by which it could run code; remove it"
+        )
+    for key, value in found.items():
+        if isinstance(value, int) and not isinstance(value, bool) and value > MOST_OF_ANYTHING and key in SIZES:
+            raise ConfigError(
+                f"model.init_from: the config.json of {init_from} has {key}={value:,}, which no model has; correct it"
+            )
 
 
 def check_head(config, head: str, objective) -> None:

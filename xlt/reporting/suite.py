@@ -13,6 +13,7 @@ from statistics import mean, stdev
 
 from xlt.reporting.tables import Table, cell, is_share, scale_of, signed
 from xlt.reporting.tasks import TRANSFER, Column, Figures, Task
+from xlt.safety import csv_text
 
 
 def suite_tables(found: list[Task]) -> list[Table]:
@@ -187,5 +188,5 @@ def csv_suite(found: list[Task]) -> str:
             line = [len(told["runs"]), len(told["languages"]), *spread, *(told["interval"] or (None, None))]
             line += [*reversed(told["worst"]), len(both["languages"]), both["target_mean"].get(name, {}).get("mean")]
             cells = ["" if each is None else repr(each) if isinstance(each, float) else each for each in line]
-            writer.writerow([task["dataset"], task["metric"], task["objective"] or "", name, *cells])
+            writer.writerow([*map(csv_text, (task["dataset"], task["metric"], task["objective"] or "", name)), *cells])
     return out.getvalue()

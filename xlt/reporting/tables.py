@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from xlt.errors import DataError
+from xlt.safety import csv_text, markdown_text
 
 _SEED = re.compile(r"[,/_-]?seed[=_-]?\d+")
 NO_SHARES = {
@@ -172,7 +173,9 @@ def heading(dataset: str, metric: str) -> str:
 def to_markdown(rows: list[list[str]]) -> str:
     """A table whose first row is its head; the first column is left-aligned."""
     head, *rest = rows
-    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---", *["---:"] * (len(head) - 1)], *rest])
+    return "".join(
+        f"| {' | '.join(map(markdown_text, row))} |\n" for row in [head, ["---", *["---:"] * (len(head) - 1)], *rest]
+    )
 
 
 def is_share(metric: str) -> bool:
@@ -210,10 +213,10 @@ def csv_table(metric: str, lines: list[Line]) -> str:
             if values := line.values.get(column):
                 writer.writerow(
                     [
-                        line.name,
+                        csv_text(line.name),
                         len(values),
                         metric,
-                        column,
+                        csv_text(column),
                         repr(mean(values)),
                         repr(stdev(values)) if len(values) > 1 else "",
                     ]

@@ -8,6 +8,7 @@ from xlt import files
 from xlt.models.build import build, save
 from xlt.models.static import make_static
 from xlt.run import RunDirectory, peak_memory
+from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import mean_score, score, show
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -42,6 +43,7 @@ def run(cfg) -> float:
     seconds = time.monotonic() - started
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: figures},
             "n": {cfg.dataset.name: {pair: len(table) for pair, table in dev.items()}},
             "split": "dev",

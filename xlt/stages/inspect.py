@@ -26,6 +26,7 @@ from xlt.reporting.figures import Plane, heat_map, planes
 from xlt.reporting.inspections import DRAWN, layers_table, matrix_of, pairs_table
 from xlt.reporting.scores import WIDTH
 from xlt.run import RunDirectory, parent_lineage, peak_memory
+from xlt.stages.quarantine import set_aside
 from xlt.stages.setup import accelerator_of, choose_languages, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
@@ -67,6 +68,7 @@ def run(cfg) -> float:
     results = by_pair(layers[chosen])
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: results},
             "n": {cfg.dataset.name: {pair: len(data.of(pair, Part.scored)[0]) for pair in pairs}},
             "split": spec.split,

@@ -19,6 +19,7 @@ from xlt.models.build import TransferModel, build
 from xlt.objectives.annotation_projection import Project, Projected
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.parts import check_layer, check_length
+from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import mean_score, show
 from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
@@ -79,6 +80,7 @@ def run(cfg) -> float:
     seconds, rows = time.monotonic() - started, {p: sum(len(t[p]) for t in tables.values() if p in t) for p in pairs}
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: figures},
             "n": {cfg.dataset.name: rows},
             "split": "+".join(tables),

@@ -15,6 +15,7 @@ from xlt.alignment.vectors import StaticVectors, read_vec, write_vec
 from xlt.errors import ConfigError, NotConverged
 from xlt.objectives.word_mapping import Pairs, Solution
 from xlt.run import RunDirectory, peak_memory
+from xlt.stages.quarantine import set_aside
 from xlt.stages.setup import choose_languages
 from xlt.stages.words import words
 from xlt.training.progress import Screen
@@ -266,6 +267,7 @@ def finish(
     judged = {name: found["converged"] for name, found in facts.items() if "converged" in found}
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: figures} if figures else {},
             "n": {cfg.dataset.name: counts} if counts else {},
             "pairs": facts,

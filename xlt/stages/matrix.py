@@ -18,6 +18,7 @@ from xlt.reporting.scores import WIDTH
 from xlt.run import Finished, RunDirectory
 from xlt.stages import finetune, zero_shot_eval
 from xlt.stages.parts import configs
+from xlt.stages.quarantine import set_aside
 from xlt.stages.selecting import noted
 from xlt.stages.setup import changed, choose_languages
 from xlt.training.progress import Screen
@@ -52,6 +53,7 @@ def run(cfg) -> float:
     results = {rule: {"matrix": {dataset.name: {m: x.scores for m, x in by.items()}}} for rule, by in by_rule.items()}
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "selection": first,
             "protocol": {"name": "matrix"},
             **results[first],

@@ -25,6 +25,7 @@ from xlt.evaluation.mining import HIGHER_IS_BETTER, Mining, against
 from xlt.evaluation.searching import search
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.inspect import reader_of
+from xlt.stages.quarantine import set_aside
 from xlt.stages.setup import accelerator_of, choose_languages, clean_text, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
@@ -69,6 +70,7 @@ def run(cfg) -> float:
     by_metric = {metric: {pair: by[metric] for pair, by in figures.items()} for metric in HIGHER_IS_BETTER}
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: by_metric} if figures else {},
             "n": {cfg.dataset.name: {pair: known["kept"] for pair, known in facts.items()}},
             **({"metric": "f1", "higher_is_better": HIGHER_IS_BETTER} if figures else {}),

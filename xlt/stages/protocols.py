@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from xlt import limited_yaml
 from xlt.config.build import build_node
 from xlt.data.few_shot import Start
 from xlt.data.leakage import Learned
@@ -156,7 +155,7 @@ def learned_by(init_from: str) -> list[Learned]:
     What it was pretrained on is not among them.
     """
     place = config_of(init_from)
-    config = yaml.safe_load(place.read_text(encoding="utf-8")) if place else {}
+    config = limited_yaml.load(place) if place else {}
     if config.get("stage") not in ("finetune", "align"):
         return []
     parent = config["model"].get("init_from")

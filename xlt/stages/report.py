@@ -34,6 +34,7 @@ from xlt.reporting.tables import (
     to_markdown,
 )
 from xlt.reporting.tasks import Task, tasks
+from xlt.safety import csv_text
 from xlt.stages.comparing import Comparison, compare_runs, table_of, with_intervals
 from xlt.training.progress import Screen
 
@@ -177,7 +178,9 @@ def _csv(found: Comparison) -> str:
     writer.writerow(["dataset", "metric", "column", "first", "second", "difference", "low", "high", "p", "p_holm"])
     for name, d in {**found.means, **found.languages}.items():
         figures = [d.first, d.second, d.size, *(d.interval or (None, None)), d.p, d.holm]
-        writer.writerow([found.dataset, found.metric, name, *("" if f is None else repr(f) for f in figures)])
+        writer.writerow(
+            [*map(csv_text, (found.dataset, found.metric, name)), *("" if f is None else repr(f) for f in figures)]
+        )
     return out.getvalue()
 
 

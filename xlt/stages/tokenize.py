@@ -12,6 +12,7 @@ from xlt import files, signals
 from xlt.data.cleaning.report import summary
 from xlt.data.sampling import language_shares
 from xlt.run import RunDirectory, peak_memory
+from xlt.stages.quarantine import set_aside
 from xlt.stages.setup import choose_languages, clean_text
 from xlt.tokenization.load import tokenizer_hash
 from xlt.tokenization.modes import Extend, Report, Trim
@@ -82,6 +83,7 @@ def learn(cfg) -> float:
     }
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: by_metric},
             "n": {cfg.dataset.name: {language: min(len(t), REPORT_ROWS) for language, t in held_out.items()}},
             "higher_is_better": {metric: HIGHER_IS_BETTER[metric] for metric in by_metric},

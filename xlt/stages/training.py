@@ -20,6 +20,7 @@ from xlt.stages.negatives import with_negatives
 from xlt.stages.parts import LearnedPart, beside, by_dataset, check_fit, configs, read, refuse_splitting
 from xlt.stages.protocols import settle, whole_or_part
 from xlt.stages.pseudo_labels import survey
+from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import mean_score, score_parts, show
 from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
 from xlt.stages.streaming import lineage
@@ -196,6 +197,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
     adapting.write(plain, tokenizer, run.path, adapting.merges(cfg))
     run.finish(
         {
+            **set_aside(cfg, run.path),
             "selection": "source-dev" if recipe.choose else "last",
             **({"protocol": protocol} if protocol else {}),
             "step": progress.best_step or progress.step,

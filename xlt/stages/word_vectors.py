@@ -13,6 +13,7 @@ import torch
 from xlt import files, signals
 from xlt.alignment.vectors import StaticVectors, write_vec
 from xlt.run import RunDirectory, peak_memory
+from xlt.stages.quarantine import set_aside
 from xlt.stages.setup import choose_languages, clean_text
 from xlt.stages.words import words
 from xlt.training.progress import Screen
@@ -31,6 +32,7 @@ def run(cfg) -> float:
     coverage = {code: found["coverage"] for code, found in facts.items()}
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             "results": {cfg.dataset.name: {"coverage": coverage}},
             "n": {cfg.dataset.name: {code: found["tokens"] for code, found in facts.items()}},
             "split": "train",

@@ -26,6 +26,7 @@ from xlt.stages.guarding import guarded
 from xlt.stages.outcome import Outcome, show_scores
 from xlt.stages.parts import check_layer
 from xlt.stages.protocols import tested
+from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import fit_on_dev, mean_score, score
 from xlt.stages.selecting import noted, oracle_languages, rules_of, select
 from xlt.stages.setup import accelerator_of, changed, choose_languages, data_lineage, encode_all, tokenizer_of
@@ -125,6 +126,7 @@ def run(cfg) -> float:
     first = rules[0] if rules[0] != "source-dev" else task.get("selection", "source-dev")
     directory.finish(
         {
+            **set_aside(cfg, directory.path),
             **({} if labels is None else {"selection": first, "protocol": protocol}),
             **scores[rules[0]],
             **({"selections": scores} if len(rules) > 1 else {}),

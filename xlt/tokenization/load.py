@@ -10,6 +10,7 @@ from pathlib import Path
 from xlt.errors import ConfigError
 
 ADAPTER_FILE = "adapter.json"  # in the directory of an adapter, which has neither weights of a model nor a tokenizer
+MOST_BYTES = 64 << 20  # of a tokenizer.json: that of 262,000 tokens has 33 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,14 @@ def load(path: str, key: str = "tokenizer.path"):
         raise ConfigError(
             f"{key}: {path} does not exist; run the stage that makes it first, or give another run directory, folder or hub name"
         )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        file = Path(place) / name
+        if file.is_file() and file.stat().st_size > MOST_BYTES:
+            raise ConfigError(
+                f"{key}: {file} has {file.stat().st_size >> 20} MB, and no tokenizer has more than {MOST_BYTES >> 20}; is it one?"
+            )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"{key}: no tokenizer could be loaded from {path} ({str(error).splitlines()[0]})") from error
     if not tokenizer.is_fast:

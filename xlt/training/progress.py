@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from xlt import processes
+from xlt.safety import redact, visible
 
 
 class Screen:
@@ -28,14 +29,14 @@ class Screen:
     def say(self, line: str) -> None:
         """One line."""
         if self.live or self.quiet:
-            self.console.print(line, markup=False)
+            self.console.print(visible(line), markup=False)
         else:
-            print(line, flush=True)
+            print(visible(line), flush=True)
 
     def warn(self, line: str) -> None:
         """One line on standard error."""
         if not self.quiet:
-            print(f"xlt: {line}", file=sys.stderr, flush=True)
+            print(f"xlt: {visible(redact(line))}", file=sys.stderr, flush=True)
 
     @contextmanager
     def counting(self, what: str, total: int, done: int) -> Iterator[None]:
@@ -71,7 +72,7 @@ class Screen:
 
     def table(self, title: str, head: list[str], lines: Iterable[list[str]]) -> None:
         """A table: drawn on a terminal, aligned plain text elsewhere. The first column is left-aligned, the others right."""
-        lines = [list(map(str, line)) for line in lines]
+        lines = [[visible(str(cell)) for cell in line] for line in lines]
         if self.live or self.quiet:
             table = Table(title=title, title_justify="left")
             for i, name in enumerate(head):

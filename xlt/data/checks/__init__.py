@@ -1,0 +1,1 @@
+"""Rules over whole data sets, which no row breaks alone: `xlt check data`, and nothing else, asks them."""
