@@ -65,7 +65,7 @@ def stage_config(folder, stage, dataset, objective, model, tokenizer, name="run"
     """A built config as `xlt.config` makes it, without Hydra. changes: fields of the groups train and hardware, source, and seed."""
     train = dict(
         steps=12, epochs=None, batch_size=8, batch_tokens=None, window=4, max_length=24, sampling=schema.Sampling.alpha, alpha=0.3, epoch_cap=10.0, weights=None, shuffle_rows=100, learning_rate=1e-3, schedule=schema.Schedule.linear,
-        warmup=2, weight_decay=0.01, beta1=0.9, beta2=0.98, epsilon=1e-6, max_grad_norm=1.0, eval_every=4, save_every=3, log_every=2, keep=2, candidates=0, eval_rows=None, freeze=[],
+        warmup=2, weight_decay=0.01, beta1=0.9, beta2=0.98, epsilon=1e-6, max_grad_norm=1.0, eval_every=4, save_every=3, log_every=2, keep=2, candidates=0, eval_rows=None, replay=None, freeze=[],
         freeze_layers=None, reset_layers=0, unfreeze_every=0.0, layer_decay=1.0, rates=None,
     )  # fmt: skip
     hardware = dict(

@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional as F
 
 from tests.objectives.test_language_adversary import critic, reversal
+from tests.shipped import shipped
 from tests.stages.test_training import MLM, PARTS, TASK, SignalAt, data, encoder, equal, tokenizer, weights  # noqa: F401
 from tests.toy import Toy, stage_config
 from xlt.errors import ConfigError, Interrupted, NonFinite
 from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.language_adversary import Classes
 from xlt.objectives.mixture import Mixture, Updates
 from xlt.objectives.sequence_classification import SequenceClassification
@@ -173,7 +173,7 @@ def test_only_training_and_dev_text_of_target_languages_is_read_and_no_label(tmp
 @pytest.mark.parametrize("kind", ["masked_lm", "contrastive", "mixture"])
 def test_any_objective_of_the_loop_can_carry_it(tmp_path, data, tokenizer, kind):  # noqa: F811
     """Pretraining: all of its languages. Parallel text is in two languages at once, so the text comes from elsewhere."""
-    objective = {"masked_lm": MLM, "contrastive": Contrastive(temperature=0.05, pool=Pool.mean, layer=None), "mixture": Mixture(updates=Updates.joint, parts=PARTS)}[kind]  # fmt: skip
+    objective = {"masked_lm": MLM, "contrastive": shipped("contrastive", temperature=0.05, pool="mean", layer=None), "mixture": Mixture(updates=Updates.joint, parts=PARTS)}[kind]  # fmt: skip
     spec = reversal(dataset=data) if kind == "contrastive" else reversal()
     if kind == "contrastive":
         with pytest.raises(ConfigError, match="rows of a parallel view are in two languages"):

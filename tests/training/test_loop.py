@@ -14,6 +14,7 @@ from tests.toy import Toy, masked_lm, stage_config, word_tokenizer
 from xlt.errors import ConfigError, NonFinite
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
+from xlt.objectives.contrastive import Contrastive
 from xlt.objectives.sequence_classification import SequenceClassification
 from xlt.stages import align
 from xlt.stages.feeding import batches_of, make_plan
@@ -216,10 +217,13 @@ def test_an_error_in_the_thread_that_prepares_batches_comes_out(tmp_path):
     assert Checkpoints(tmp_path / "checkpoints", 2, print).newest() == 3
 
 
-def test_contrastive_refuses_micro_batches_before_it_touches_anything(tmp_path):
-    objective = shipped("contrastive", temperature=0.05, pool="mean", layer=None)
+def test_a_loss_over_the_batch_that_caches_no_gradients_refuses_micro_batches_before_it_touches_anything(tmp_path):
+    class Uncached(Contrastive):
+        caches_gradients = False
+
+    objective = Uncached(**vars(shipped("contrastive")))
     cfg = stage_config(tmp_path / "run", "align", Toy({}), objective, None, None, micro_batch_size=2)
     cfg.languages.train = None
-    with pytest.raises(ConfigError, match="hardware.micro_batch_size: Contrastive takes its negatives from the whole"):
+    with pytest.raises(ConfigError, match="hardware.micro_batch_size: Uncached takes its negatives from the whole"):
         align.run(cfg)
     assert not (tmp_path / "run").exists()

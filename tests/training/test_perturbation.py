@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.shipped import shipped
 from tests.stages.test_training import MLM, TASK, SignalAt, data, encoder, equal, tokenizer, weights  # noqa: F401
 from tests.toy import stage_config
 from tests.training.test_loop import MLM as HIDDEN_TOKENS
 from tests.training.test_loop import TASK as DRY
 from tests.training.test_loop import parts
 from xlt.errors import ConfigError, Interrupted
-from xlt.models.pooling import Pool
-from xlt.objectives.contrastive import Contrastive
 from xlt.stages.training import Recipe, train
 from xlt.training.perturbation import FGM, FreeLB
 from xlt.types import Batch
@@ -171,7 +170,7 @@ def test_each_text_of_a_pair_is_perturbed(tmp_path):
 
 
 @pytest.mark.parametrize("how", [FGM(epsilon=0.5, weight=1.0), FreeLB(steps=2, rate=0.1, magnitude=0.1, max_norm=0.0)], ids=["fgm", "freelb"])  # fmt: skip
-@pytest.mark.parametrize("objective", [MLM, TASK, Contrastive(temperature=0.05, pool=Pool.mean, layer=None)], ids=["masked_lm", "classification", "contrastive"])  # fmt: skip
+@pytest.mark.parametrize("objective", [MLM, TASK, shipped("contrastive", temperature=0.05, pool="mean", layer=None)], ids=["masked_lm", "classification", "contrastive"])  # fmt: skip
 def test_interrupted_runs_end_in_the_same_bits(tmp_path, data, tokenizer, monkeypatch, how, objective):  # noqa: F811
     labelled = objective is TASK
     recipe = Recipe(["en"] if labelled else None, "languages.source" if labelled else "languages.train", labelled, labelled)  # fmt: skip
