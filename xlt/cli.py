@@ -151,8 +151,8 @@ def _stage_help(stage: str, folders: list[Path]) -> str:
         textwrap.fill(
             ", ".join(paths.choices(group, folders)),
             width,
-            initial_indent=f"  {group:<12}",
-            subsequent_indent=" " * 14,
+            initial_indent=f"  {group:<14}",
+            subsequent_indent=" " * 16,
             break_on_hyphens=False,
         )
         for group in paths.groups(folders)

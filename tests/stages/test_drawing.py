@@ -15,7 +15,7 @@ TOKENS = {"en": 9000, "de": 1800, "sw": 50}
 
 def train(**changes):
     base = schema.Train(
-        steps=100, epochs=None, batch_size=5, batch_tokens=None, sampling=schema.Sampling.alpha, alpha=0.3, epoch_cap=2.0, weights=None
+        steps=100, epochs=None, batch_size=5, batch_tokens=None, sampling=schema.Sampling.alpha, alpha=0.3, epoch_cap=2.0, weights=None, replay=None
     )  # fmt: skip
     return replace(base, **changes)
 

@@ -9,6 +9,7 @@ from tests.toy import Toy, stage_config, word_tokenizer
 from xlt.config import schema
 from xlt.errors import ConfigError
 from xlt.stages.streaming import is_streamed, open_feed
+from xlt.types import Batch
 
 TIMINGS = {"seconds", "tokens_per_second", "peak_memory_bytes"}
 ENCODER = ["model=tiny", "model.width=32", "model.feed_forward=64", "model.max_positions=40"]
@@ -112,15 +113,15 @@ def test_one_language_needs_no_share(tmp_path):
             return ({"text": "a b"} for _ in range(10**9)), dict
 
     class Objective:
-        view = "text"
+        view, separable = "text", True
         texts = staticmethod(lambda row: (row["text"],))
         row_length = staticmethod(lambda lengths, vocabulary, longest: lengths[:, 0])
-        collate = staticmethod(lambda rows, vocabulary, longest: rows)
+        collate = staticmethod(lambda rows, vocabulary, longest: Batch({}, count=1, tokens=1, rows=len(rows)))
 
     tokenizer = word_tokenizer(["a", "b"])
     cfg = stage_config(tmp_path, "pretrain", Endless({}), Objective(), None, tokenizer, sampling=schema.Sampling.alpha)
     feed = open_feed(cfg, None, tokenizer, ["en"])
-    assert [len(rows) for rows in feed.batches(0)] == [8] and feed.table[0].share == 1.0
+    assert [batch.rows for batch in feed.batches(0)] == [8] and feed.table[0].share == 1.0
     with pytest.raises(ConfigError, match="dataset.row_counts: a stream"):
         open_feed(cfg, None, tokenizer, ["en", "de"])
 

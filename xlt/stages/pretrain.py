@@ -16,9 +16,11 @@ def run(cfg) -> float:
     if learns_words(cfg.objective):
         return word_vectors.run(cfg)
 
+    apart = adapting.apart(cfg)
+
     def learn(one) -> float:
-        goes_on = one.model.init_from is not None
+        goes_on = one.model.init_from is not None and not apart  # an adapter of one language cannot be asked for others
         scored = judged(one) if goes_on else None
         return train(one, Recipe(one.languages.train, "languages.train", choose=False, judged=scored, before=goes_on))
 
-    return adapting.languages_apart(cfg, learn) if adapting.apart(cfg) else learn(cfg)
+    return adapting.languages_apart(cfg, learn) if apart else learn(cfg)
