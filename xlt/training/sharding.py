@@ -37,8 +37,11 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
 
 def put_together(model: nn.Module) -> None:
     """Whole weights in the first process, to be saved there; the model is not computed with any more. Every process has to call it."""
-    if processes.world() == 1:
-        return
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()  # else saving would do it, over what is put in place here
     names: dict[int, nn.Parameter] = {}
     for module in list(model.modules()):
         for name, parameter in list(module.named_parameters(recurse=False)):
