@@ -98,7 +98,9 @@ def chain(tmp_path, tokenizer, objective, **changes):  # noqa: F811
         for code, made in zip(("en", "de"), both, strict=True):
             rows["classification", code, split] = [{"text": t, "label": k} for t, k in made]
         # the other language's sentences follow two English words, by which the classifier knows them
-        rows["text", "de", split] = [{"text": f"{' '.join(e[0].split()[:2])} {x[0]}"} for e, x in zip(*both, strict=True)]
+        rows["text", "de", split] = [
+            {"text": f"{' '.join(e[0].split()[:2])} {x[0]}"} for e, x in zip(*both, strict=True)
+        ]
         rows["parallel", "en-de", split] = [{"source": e[0], "target": x[0]} for e, x in zip(*both, strict=True)]
     data = Toy(rows, labels=["topic0", "topic1", "topic2"])
 
