@@ -321,7 +321,7 @@ def test_one_update_of_8_rows_is_two_of_4_and_four_of_2(bench, name, model):
     assert means and norm > 1e-10, "there were gradients to compare"
     for other_log, other in others:
         assert other.keys() == moments.keys()
-        assert torch.stack([(other[k] - moments[k]).norm() for k in means]).norm() < 1e-5 * norm
+        assert torch.stack([(other[k] - moments[k]).norm() for k in means]).norm() < 5e-5 * norm
         assert _close(log, other_log), (log, other_log)
 
 

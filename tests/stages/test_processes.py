@@ -180,7 +180,7 @@ def test_torchrun_starts_the_same_run(place):
         place,
         "torchrun",
         "masked_lm",
-        launcher=[str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--master-port", "0"],
+        launcher=[str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc-per-node", "2"],
     )
     assert json.loads((run / "metrics.json").read_text())["efficiency"]["processes"] == 2
     assert apart(run, whole(place, "masked_lm")) < 1e-6

@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from xlt import limited_yaml
+from xlt import limited_yaml, processes
 from xlt.config import messages, paths, schema
 from xlt.config.build import build_stage, trust
 from xlt.errors import ConfigError, Interrupted
@@ -71,6 +71,7 @@ def run(
             launch.join(built.hardware)
             value = function(built)
             launch.leave_result(value)
+            processes.leave()
             return value
         except Finished as finished:
             print(finished)

@@ -21,7 +21,7 @@ from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.parts import check_layer, check_length
 from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import mean_score, show
-from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.stages.setup import accelerator_of, choose_languages, data_lineage, encode_all, end_tracking, tokenizer_of
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
 from xlt.types import Gold
@@ -71,7 +71,7 @@ def run(cfg) -> float:
             written = write(directory.path, cfg, pair, split, outputs, gold)
             statistics.setdefault(pair, []).append(objective.statistics(outputs, gold))
             screen.advance(done, f"{pair}  {split}: {written}")
-    accelerator.end_training()
+    end_tracking(accelerator)
 
     figures: dict[str, dict[str, float]] = {}
     for pair, each in statistics.items():

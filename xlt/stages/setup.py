@@ -68,6 +68,12 @@ def accelerator_of(cfg):
     return accelerator
 
 
+def end_tracking(accelerator) -> None:
+    """Trackers write what they hold back. Not accelerate's end_training, which also takes the processes from each other, and a run may not be the last."""
+    for tracker in accelerator.trackers:
+        tracker.finish()
+
+
 def choose_languages(asked: list[str] | None, dataset, view: str, split: str | None, key: str) -> list[str]:
     """The languages (or pairs) of `dataset` with `split` (None: with any) that are asked for; null asks for all. ConfigError for one it does not have.
 

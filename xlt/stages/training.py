@@ -22,7 +22,7 @@ from xlt.stages.protocols import settle, whole_or_part
 from xlt.stages.pseudo_labels import survey
 from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import mean_score, score_parts, show
-from xlt.stages.setup import accelerator_of, data_lineage, tokenizer_of
+from xlt.stages.setup import accelerator_of, data_lineage, end_tracking, tokenizer_of
 from xlt.stages.streaming import lineage
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.candidates import Candidates
@@ -67,7 +67,7 @@ def train(cfg, recipe: Recipe) -> float:
     try:
         return _train(cfg, recipe, run, accelerator, Screen())
     finally:
-        accelerator.end_training()  # trackers write what they hold back, also after a signal
+        end_tracking(accelerator)  # trackers write what they hold back, also after a signal
 
 
 def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) -> float:

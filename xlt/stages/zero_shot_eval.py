@@ -29,7 +29,15 @@ from xlt.stages.protocols import tested
 from xlt.stages.quarantine import set_aside
 from xlt.stages.scoring import fit_on_dev, mean_score, score
 from xlt.stages.selecting import noted, oracle_languages, rules_of, select
-from xlt.stages.setup import accelerator_of, changed, choose_languages, data_lineage, encode_all, tokenizer_of
+from xlt.stages.setup import (
+    accelerator_of,
+    changed,
+    choose_languages,
+    data_lineage,
+    encode_all,
+    end_tracking,
+    tokenizer_of,
+)
 from xlt.tokenization.load import tokenizer_hash
 from xlt.training.progress import Screen
 from xlt.types import Gold, closed_sets
@@ -122,7 +130,7 @@ def run(cfg) -> float:
             )
         show_scores(screen, noted(f"{cfg.dataset.name}, test", rule), cfg, objective.metric, found, trained, bins)
     tokens = sum(int(objective.row_length(t.lengths, vocabulary, task["max_length"]).sum()) for t in tables.values())
-    accelerator.end_training()
+    end_tracking(accelerator)
     first = rules[0] if rules[0] != "source-dev" else task.get("selection", "source-dev")
     directory.finish(
         {
