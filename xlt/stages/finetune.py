@@ -1,4 +1,6 @@
-"""xlt finetune: labelled source languages -> a task model. The source languages' dev data choose the checkpoint; no target language is read."""
+"""xlt finetune: labelled source languages -> a task model. The source languages' dev data choose the checkpoint; of a target language nothing is read,
+but unlabelled text where `adversarial=` asks for it.
+"""
 
 from __future__ import annotations
 
