@@ -70,7 +70,7 @@ class Rows:
     labels: int64 (R,), or None.
     keys: uint64 (R,), identity of (seed, language, row, epoch): all noise of a row is drawn from it, so it does not depend on its batch.
     languages: language or pair of each row.
-    notes: what the objective noted of each row when it was encoded (its `annotate`): R arrays each.
+    notes: what the objective noted of each row when it was encoded (its `annotate`): R arrays each. numbers: int64 (R,), of each row in its table, or None.
     """
 
     segments: list[list[np.ndarray]]
@@ -78,6 +78,7 @@ class Rows:
     keys: np.ndarray
     languages: list[str]
     notes: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
+    numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.languages)
@@ -87,14 +88,16 @@ class Rows:
         labels = None if self.labels is None else self.labels[start:stop]
         notes = {name: arrays[start:stop] for name, arrays in self.notes.items()}
         segments = [segment[start:stop] for segment in self.segments]
-        return Rows(segments, labels, self.keys[start:stop], self.languages[start:stop], notes)
+        numbers = None if self.numbers is None else self.numbers[start:stop]
+        return Rows(segments, labels, self.keys[start:stop], self.languages[start:stop], notes, numbers)
 
     def take(self, chosen: np.ndarray) -> Rows:
         """The rows of these numbers (n,), in that order."""
         labels, numbers = None if self.labels is None else self.labels[chosen], chosen.tolist()
         notes = {name: [arrays[i] for i in numbers] for name, arrays in self.notes.items()}
         segments = [[segment[i] for i in numbers] for segment in self.segments]
-        return Rows(segments, labels, self.keys[chosen], [self.languages[i] for i in numbers], notes)
+        own = None if self.numbers is None else self.numbers[chosen]
+        return Rows(segments, labels, self.keys[chosen], [self.languages[i] for i in numbers], notes, own)
 
 
 # names of a task's labels; of a task with several closed sets, each set by its name
@@ -136,7 +139,8 @@ class Batch:
     """Tensors of one forward pass. count: what the summed loss is divided by; tokens: real (not padded) tokens.
 
     part, weight: of a mixture, whose loss this is and by what its mean is multiplied. languages: of each row, for the log. piece: rows (or texts) that an
-    objective with `caches_gradients` encodes at a time; None: all.
+    objective with `caches_gradients` encodes at a time; None: all. numbers: of each row in its table, from 0, where it has one. recut(n): the same rows, n
+    computed at a time; None where that cannot be.
     """
 
     tensors: Mapping[str, torch.Tensor | None]
@@ -147,6 +151,8 @@ class Batch:
     weight: float = 1.0
     languages: tuple[str, ...] = ()
     piece: int | None = None
+    numbers: tuple[int, ...] = ()
+    recut: Callable[[int], list[Batch]] | None = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> torch.Tensor | None:
         return self.tensors[name]

@@ -116,6 +116,7 @@ def gather(
         keys=noise.combine(noise.combine(keys, rows), epochs),
         languages=[tables[s].language for s, _ in picked],
         notes={name: [golds[s].notes[name][r] for s, r in picked] for name in (golds[0].notes if golds else ())},
+        numbers=rows,
     )
 
 

@@ -46,9 +46,24 @@ def micro_batches(objective, rows: Rows, hardware: Hardware, vocabulary: Vocabul
         parts = [rows.take(group) for group in like_lengths(costs_of(objective, rows, vocabulary, max_length), least)]
     else:
         parts = [rows]
-    batches = [objective.collate(part, vocabulary, max_length) for part in parts]
-    piece = None if objective.separable else size
-    return [replace(b, languages=tuple(part.languages), piece=piece) for b, part in zip(batches, parts, strict=True)]
+    return [collated(objective, part, vocabulary, max_length, None if objective.separable else size) for part in parts]
+
+
+def collated(objective, rows: Rows, vocabulary: Vocabulary, max_length: int, piece: int | None) -> Batch:
+    """The rows as one batch, which knows how to be cut further (see `xlt.training.memory`)."""
+    batch = objective.collate(rows, vocabulary, max_length)
+
+    def recut(most: int) -> list[Batch]:
+        if not objective.separable:
+            return [replace(whole, piece=most)]
+        starts = range(0, len(rows), most)
+        return [collated(objective, rows.slice(i, i + most), vocabulary, max_length, None) for i in starts]
+
+    numbers = () if rows.numbers is None else tuple(rows.numbers.tolist())
+    cuts = objective.separable or getattr(objective, "caches_gradients", False)
+    cuts = cuts and not hasattr(objective, "prepare")  # what it keeps beside the model (a queue) would change twice
+    whole = replace(batch, languages=tuple(rows.languages), piece=piece, numbers=numbers, recut=recut if cuts else None)
+    return whole
 
 
 def costs_of(objective, rows: Rows, vocabulary: Vocabulary, max_length: int) -> np.ndarray:

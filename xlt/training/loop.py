@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from xlt.training.adversary import Opponent
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.layers import thaw
+from xlt.training.memory import in_room
 from xlt.training.optimizer import LearningRate, clip, set_rates
 from xlt.training.perturbation import FGM, FreeLB
 from xlt.training.progress import Screen
@@ -51,7 +53,7 @@ class Pace:
 class Progress:
     """Where a run is: all that a checkpoint holds beside weights and moments.
 
-    losses: since the last log line (see `xlt.training.tally`). best: step and score of the chosen checkpoint. unvalidated: a signal came before the
+    at_a_time: rows of a batch that there was room for, None while there was for all. losses: since the last log line (see `xlt.training.tally`). best: step and score of the chosen checkpoint. unvalidated: a signal came before the
     validation that was due after `step` was done. position: where a stream goes on, {} where rows are planned.
     """
 
@@ -64,6 +66,7 @@ class Progress:
     seconds: float = 0.0
     unvalidated: bool = False
     position: dict = field(default_factory=dict)
+    at_a_time: int | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,23 @@ def fit(
         screen.say(f"step {progress.step}  {summary(progress.scores)}{'  *' if improved else ''}")
         return improved
 
+    def differentiate(step: int, counts: dict[str, int], window: list[Batch]) -> tuple[list, list]:
+        """The losses of the batches and of their rows, their gradients added to the parameters'."""
+        torch.manual_seed(int(noise.key(seed, "dropout", step, *others) >> 1))
+        losses, rows = [], []
+        for batch in window:
+            batch, count = batch.to(accelerator.device), max(counts[batch.part], 1)
+            if perturbation is None:
+                outcome = model(compute, batch)
+                accelerator.backward(batch.weight * (outcome[0] if isinstance(outcome, tuple) else outcome) / count)
+            else:
+                key = int(noise.key(seed, "perturbation", step))
+                outcome = perturbation.backward(model, compute, batch, batch.weight / count, accelerator.backward, key)
+            loss, by_row = outcome if isinstance(outcome, tuple) else (outcome, None)
+            losses.append(loss.detach())
+            rows.append(by_row)
+        return losses, rows
+
     compute = loss_function(objective)
     others = () if processes.leads() else (processes.rank(),)  # one process draws as it would alone
     model.train()
@@ -151,21 +171,9 @@ def fit(
         said = processes.gather((tally.counts_of(window), sum(batch.tokens for batch in window)))
         counts = tally.added(own for own, _ in said)
         thaw(optimizer, step)
-        torch.manual_seed(int(noise.key(seed, "dropout", step, *others) >> 1))
-        losses, rows = [], []
-        for batch in window:
-            batch, scale = batch.to(accelerator.device), batch.weight / max(counts[batch.part], 1)
-            if perturbation is None:
-                outcome = model(compute, batch)
-                accelerator.backward(
-                    batch.weight * (outcome[0] if isinstance(outcome, tuple) else outcome) / max(counts[batch.part], 1)
-                )
-            else:
-                key = int(noise.key(seed, "perturbation", step))
-                outcome = perturbation.backward(model, compute, batch, scale, accelerator.backward, key)
-            loss, by_row = outcome if isinstance(outcome, tuple) else (outcome, None)
-            losses.append(loss.detach())
-            rows.append(by_row)
+        work = partial(differentiate, step, counts)
+        undo = partial(optimizer.zero_grad, set_to_none=True)
+        (losses, rows), window, progress.at_a_time = in_room(work, window, progress.at_a_time, undo, screen.warn)
         if opponent is not None:
             opponent.play(model, step)
         sum_gradients(model.parameters())
@@ -177,7 +185,7 @@ def fit(
             mean = sum(b.weight * loss / max(counts[b.part], 1) for b, loss in zip(window, losses, strict=True))
             raise processes.agreed(
                 NonFinite(
-                    f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}; no weight was changed by it and the "
+                    f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}{suspects(window, losses, rows)}; no weight was changed by it and the "
                     f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
                 )
             )
@@ -231,6 +239,24 @@ def collect(progress: Progress) -> None:
     found = processes.gather(progress.losses)
     if len(found) > 1:
         progress.losses = tally.joined(found) if processes.leads() else {}
+
+
+def suspects(window: list[Batch], losses: list[float], rows: list) -> str:
+    """The rows whose loss is not finite, those of their batch where losses are not told by row; "" where all are finite."""
+    found = []
+    for batch, loss, by_row in zip(window, losses, rows, strict=True):
+        if math.isfinite(loss):
+            continue
+        bad = (
+            range(batch.rows)
+            if by_row is None
+            else [i for i, (x, _) in enumerate(by_row.tolist()) if not math.isfinite(x)]
+        )
+        found += [
+            f"{batch.languages[i]} {batch.numbers[i]}" for i in bad if i < min(len(batch.numbers), len(batch.languages))
+        ]
+    more = f" and {len(found) - 20} more" if len(found) > 20 else ""
+    return f", by rows {', '.join(found[:20])}{more}" if found else ""
 
 
 def summary(figures: dict[str, dict[str, float]]) -> str:
