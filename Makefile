@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint bench snapshots clean
+.PHONY: help setup demo test test-slow reliability lint bench snapshots clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ test: setup ## the fast tests, under 5 minutes on 2 cores, offline
 
 test-slow: setup ## the slow tests too: wheel, kills, demo data in full
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow tests
+
+TIER ?= 6
+reliability: setup ## many trials of every promise, for TIER minutes (6): figures.json
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.reliability.run --tier $(TIER) --out figures.json
 
 lint: setup ## ruff
 	$(BIN)/ruff check xlt tests scripts

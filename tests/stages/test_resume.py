@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -23,8 +25,13 @@ TIMINGS = {"seconds", "reading_seconds", "searching_seconds", "tokens_per_second
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("resume")) as found:
+        yield found
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[SimpleNamespace]:
     """Data of every kind, a fine-tuned model, and the process that forks."""
-    folder = tmp_path_factory.mktemp("resume")
     text = corpus.write_text(folder / "text", {"en": 90, "de": 50, "sw": 20})
     labelled = corpus.write_labelled(folder / "labelled")
     parallel = corpus.write_parallel(folder / "parallel")

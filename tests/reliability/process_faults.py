@@ -1,0 +1,154 @@
+"""Trials of the promises about processes and disks, after the fault matrix' numbers: each strikes a real run at places drawn from its seed, runs the same command
+again, and says whether the end is that of a run that was left alone, byte by byte. Plain functions, for pytest (few seeds) and for the harness (many).
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import signal
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from tests.faults import DISK_FULL
+from tests.stages import test_resume as resume
+
+TRAINED = ("pretrain", "align", "finetune", "mixture", "stream")
+
+
+@cache
+def bench():
+    """One for all trials of this process, so that runs that are left alone are made once."""
+    stack = ExitStack()
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="xlt-reliability-")))
+    atexit.register(stack.close)
+    return stack.enter_context(resume.opened(folder))
+
+
+def name_of(what: str, seed: int, folder: Path) -> str:
+    """Of a run that no other trial has."""
+    return f"{what}-{seed}-{folder.name}"
+
+
+def ends_the_same(kind: str, name: str) -> bool:
+    """Whether the command, run again, ends as the run that was left alone."""
+    try:
+        resume.finish(bench(), kind, name)
+    except AssertionError:
+        return False
+    return True
+
+
+def killed(seed: int, folder: Path) -> bool:
+    """SIGKILL after three updates drawn at random; in scoring, before three batches."""
+    draw = Random(f"killed {seed}")
+    kind, name = draw.choice([*TRAINED, "zero-shot-eval"]), name_of("killed", seed, folder)
+    resume.whole(bench(), kind)
+    point, most = ("scoring", 3) if kind == "zero-shot-eval" else ("update", 10)
+    for _ in range(3):
+        if resume.run(bench(), kind, name, point, draw.randint(1, most), workers=seed % 2) not in (0, -signal.SIGKILL):
+            return False
+    return ends_the_same(kind, name)
+
+
+def anywhere(seed: int, folder: Path) -> bool:
+    """SIGKILL at any point of any stage: reading, encoding, saving, renaming, finishing."""
+    draw = Random(f"anywhere {seed}")
+    kind, name = draw.choice(sorted(resume.POINTS)), name_of("anywhere", seed, folder)
+    resume.whole(bench(), kind)
+    for _ in range(2):
+        point = draw.choice(sorted(resume.POINTS[kind]))
+        if resume.run(bench(), kind, name, point, draw.randint(1, resume.POINTS[kind][point])) not in (
+            0,
+            -signal.SIGKILL,
+        ):
+            return False
+    return ends_the_same(kind, name)
+
+
+def stopped(seed: int, folder: Path) -> bool:
+    """SIGTERM or SIGINT at an update: exit code 143 or 130, and the checkpoint is that of the update."""
+    draw = Random(f"stopped {seed}")
+    kind, name = draw.choice(TRAINED), name_of("stopped", seed, folder)
+    signum, at = draw.choice([signal.SIGTERM, signal.SIGINT]), draw.randint(1, 23)
+    if resume.run(bench(), kind, name, "update", at, (signum,)) != 128 + signum:
+        return False
+    place = bench().folder / name / kind / bench().commands[kind][0] / "checkpoints" / f"step-{at:08d}"
+    return place.is_dir() and ends_the_same(kind, name)
+
+
+def saving(seed: int, folder: Path) -> bool:
+    """SIGKILL before a flush, hash or rename of a checkpoint."""
+    draw = Random(f"saving {seed}")
+    kind, name = draw.choice(TRAINED), name_of("saving", seed, folder)
+    point = draw.choice(["saving: flush", "saving: hash", "saving: rename"])
+    struck = resume.run(bench(), kind, name, point, draw.randint(1, resume.POINTS["pretrain"][point]))
+    return struck in (0, -signal.SIGKILL) and ends_the_same(kind, name)
+
+
+def disk_full(seed: int, folder: Path) -> bool:
+    """No space at a flush or at the replacing of a file: exit code 74; with space again the run ends as if nothing had been."""
+    draw = Random(f"full {seed}")
+    kind, name = draw.choice(TRAINED), name_of("full", seed, folder)
+    point = draw.choice(["saving: flush", "replacing a file"])
+    struck = resume.run(bench(), kind, name, point, draw.randint(1, resume.POINTS["pretrain"][point]), (DISK_FULL,))
+    return struck in (0, 74) and ends_the_same(kind, name)
+
+
+def damaged(seed: int, folder: Path) -> bool:
+    """A bit of the newest checkpoint is flipped, a file cut short or removed: it is not used, and an earlier one is."""
+    draw = Random(f"damaged {seed}")
+    kind, name = draw.choice(TRAINED), name_of("damaged", seed, folder)
+    if resume.run(bench(), kind, name, "update", 13) != -signal.SIGKILL:
+        return False
+    checkpoints = sorted((bench().folder / name / kind / bench().commands[kind][0] / "checkpoints").glob("step-*"))
+    file = draw.choice(sorted(p for p in checkpoints[-1].iterdir() if p.is_file()))
+    content, how = bytearray(file.read_bytes()), draw.choice(["flip", "cut", "remove"])
+    if how == "remove":
+        file.unlink()
+    elif how == "cut":
+        file.write_bytes(content[: draw.randrange(len(content))])
+    else:
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(content)
+    same = ends_the_same(kind, name)
+    return same and f"{checkpoints[-1].name} is not used: " in (bench().folder / name / f"{kind}.txt").read_text()
+
+
+def occupied(seed: int, folder: Path) -> bool:
+    """A second run in a directory that another process holds: exit code 75, nothing touched."""
+    kind, name = TRAINED[seed % len(TRAINED)], name_of("occupied", seed, folder)
+    if resume.run(bench(), kind, name, "update", 7) != -signal.SIGKILL:
+        return False
+    place = bench().folder / name / kind / bench().commands[kind][0]
+    before = {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.name != ".lock"}
+    with open(place / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = resume.run(bench(), kind, name) == 75
+    untouched = before == {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.name != ".lock"}
+    return refused and untouched and ends_the_same(kind, name)
+
+
+def changed(seed: int, folder: Path) -> bool:
+    """A field of the config is changed between two halves: exit code 78, with its name."""
+    draw = Random(f"changed {seed}")
+    key, value = draw.choice([("train.learning_rate", "1e-2"), ("train.max_grad_norm", "0.5"), ("train.beta1", "0.8"), ("seed", "9"), ("model.dropout", "0.2"),
+                              ("train.steps", "25"), ("train.max_length", "20"), ("train.schedule", "cosine")])  # fmt: skip
+    name, command = name_of("changed", seed, folder), bench().commands["pretrain"]
+    if resume.run(bench(), "pretrain", name, "update", 7) != -signal.SIGKILL:
+        return False
+    bench().commands["pretrain"] = [*[a for a in command if not a.startswith(f"{key}=")], f"{key}={value}"]
+    try:
+        code = resume.run(bench(), "pretrain", name)
+    finally:
+        bench().commands["pretrain"] = command
+    named = f"{key} was" in (bench().folder / name / "pretrain.txt").read_text()
+    return code == 78 and named and ends_the_same("pretrain", name)
+
+
+TRIALS = {
+    "F01": killed, "F01-anywhere": anywhere, "F03": stopped, "F04": saving, "F05": disk_full, "F07": damaged, "F13": occupied, "F14": changed,
+}  # fmt: skip
