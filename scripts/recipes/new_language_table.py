@@ -14,7 +14,8 @@ def main(folder: Path, new: str) -> None:
     def metrics(name: str) -> dict:
         return json.loads((folder / name / "metrics.json").read_text(encoding="utf-8"))
 
-    old, extended = metrics("report/report")["tokenizers"].values()
+    tokenizers = metrics("report/report")["tokenizers"]  # by path, sorted
+    old, extended = (next(v for k, v in tokenizers.items() if k.endswith(end)) for end in ("old/pretrain", "/extend"))
     print("| new rows | new language, loss before | after | after, nats a character | old languages, before | after |")
     print("|---|---:|---:|---:|---:|---:|")
     for name in RUNS:

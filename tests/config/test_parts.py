@@ -101,6 +101,14 @@ def test_what_a_class_says_of_itself_is_said_of_its_place(shell):
     assert any("dataset.parts.ntrex.view: " in line for line in answer.err)
 
 
+def test_fields_for_a_part_that_a_data_set_lacks_are_refused(shell):
+    """An experiment's, for example, when another data set is chosen over its own."""
+    answer = shell("check", "align", "experiment=quick_transfer", "dataset=tatoeba_ntrex")
+    assert (answer.code, len(answer.err)) == (2, 1), answer.err
+    assert answer.err[0].startswith("xlt: dataset.parts.tico19: tatoeba_ntrex has no such part")
+    assert shell("check", "align", "experiment=quick_transfer", "dataset=tatoeba_ntrex", "~dataset.parts.tico19").code == 0
+
+
 def test_an_adversary_is_chosen_with_text_of_its_own():
     cfg = compose("finetune", ["dataset=sib200", "adversarial=reversal", "dataset@adversarial.dataset=mono", "adversarial.languages=[de]"], [])  # fmt: skip
     chosen = build_stage(cfg).adversarial

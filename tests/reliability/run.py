@@ -28,8 +28,7 @@ def attempt(name: str, seed: int) -> tuple[bool, str]:
         tempfile.TemporaryDirectory(prefix=f"xlt-{name}-") as folder,
         open(Path(folder) / "said.txt", "w+", encoding="utf-8") as said,
     ):
-        place = Path(folder) / f"t{seed}"
-        place.mkdir()
+        place = Path(folder) / f"t{seed}"  # the trial makes it
         try:
             with redirect_stdout(said), redirect_stderr(said):
                 kept = bool(TRIALS[name](seed, place))

@@ -21,6 +21,14 @@ class Mixture:
     def __post_init__(self) -> None:
         if not self.parts:
             raise ConfigError("dataset.parts: a mixture needs at least one data set; add `defaults: [NAME@parts.NAME]`")
+        if strange := [part for part, data in self.parts.items() if not hasattr(data, "views")]:
+            raise ConfigError(
+                [
+                    f"dataset.parts.{part}: {self.name} has no such part, so its fields alone do not make one; leave it out (`~dataset.parts.{part}`), or add "
+                    f"`defaults: [{part}@parts.{part}]`"
+                    for part in strange
+                ]
+            )
 
     def views(self) -> tuple[str, ...]:
         """All views of any part."""
