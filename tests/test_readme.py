@@ -40,7 +40,9 @@ def test_each_command_composes_and_builds(shell, monkeypatch, tmp_path, command)
             file.write_text(text, encoding="utf-8")
     seen = []
     monkeypatch.setattr(cli, "_stage_function", lambda stage: seen.append)
-    monkeypatch.setattr(launch, "needed", lambda hardware: False)  # its processes would each compose it again, and wait for the other nodes
+    monkeypatch.setattr(
+        launch, "needed", lambda hardware: False
+    )  # its processes would each compose it again, and wait for the other nodes
     stage, *rest = command[1:] if command[0] == "check" else command
     answer = shell(stage, *rest)
     jobs = next((len(a.split("=")[1].split(",")) for a in rest if a.startswith("seed=") and "-m" in rest), 1)
