@@ -150,7 +150,7 @@ class Vocabulary:
         wanted = {code: known.get(_same(code)) for code in set(codes)}
         if missing := sorted(code for code, i in wanted.items() if i is None):
             raise ConfigError(
-                f"model: it has no language embedding for {', '.join(missing)} (it has {', '.join(self.languages)}); leave out these languages, or train a model on them"
+                f"model: it has no language embedding for {', '.join(missing)}, nor were they solved into its space (it has {', '.join(self.languages)}); leave out these languages, or train a model on them"
             )
         return np.array([wanted[code] for code in codes], np.int64)
 

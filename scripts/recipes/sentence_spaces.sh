@@ -7,7 +7,8 @@ set -euo pipefail
 : "${XLT_DATA:?the folder that holds mono, ntrex, tico19 and tatoeba}"
 RUNS=${RUNS:-runs/spaces} XLT=${XLT:-xlt} PYTHON=${PYTHON:-python3} STEPS=${STEPS:-200} ALIGN=${ALIGN:-300}
 SEEN=${SEEN:-ar,de,es,fa,fi,fr,hi,id,ja,ko,ru,tr,vi,zh}
-PAIRS="[en-${SEEN//,/,en-}]"
+OTHERS=${OTHERS:-bg,cs,et,eu,hu,it,kab,nl,pl,pt,tt,ug,uk,ur}  # text, but no pairs
+PAIRS="[en-${SEEN//,/,en-}]" ALL="[en-${SEEN//,/,en-},en-${OTHERS//,/,en-}]"
 
 $XLT tokenize experiment=quick_transfer run.root="$RUNS" tokenizer.vocab_size=16000
 TOKENIZER="tokenizer.path=$RUNS/quick_transfer/tokenize"
@@ -20,7 +21,8 @@ align() {  # align NAME [OVERRIDES ...]: from the pretrained embeddings
 }
 score() {  # score NAME MODEL [OVERRIDES ...]
   local name=$1 model=$2; shift 2
-  $XLT zero-shot-eval dataset=tatoeba dataset.root="$XLT_DATA/tatoeba" objective=sentence_retrieval scores=plain run.root="$RUNS" run.name="$name" model.init_from="$model" "$@"
+  $XLT zero-shot-eval dataset=tatoeba dataset.root="$XLT_DATA/tatoeba" objective=sentence_retrieval scores=plain "languages.target=$ALL" run.root="$RUNS" run.name="$name" \
+    model.init_from="$model" "$@"
 }
 
 # closed forms, of the embeddings as they are: a mean for every language that has text, a rotation for those with pairs
