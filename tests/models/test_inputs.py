@@ -160,7 +160,9 @@ def test_the_second_text_of_a_pair_has_the_second_segment(template):
 def test_a_language_without_an_embedding_is_said_before_anything_runs(tokenizer):
     model = made(with_input(scratch("xlm-roberta")), tokenizer)
     vocabulary = Vocabulary.of(tokenizer)
-    sentence = r"model: it has no language embedding for fr, zu, nor .* space \(it has de, en, sw\); leave out these languages"
+    sentence = (
+        r"model: it has no language embedding for fr, zu, nor .* space \(it has de, en, sw\); leave out these languages"
+    )
     with pytest.raises(ConfigError, match=sentence):
         vocabulary.read_by(model, ["en", "zu", "fr-de"])
     assert vocabulary.read_by(model, ["eng_Latn", "sw-de"]).languages == ("de", "en", "sw")

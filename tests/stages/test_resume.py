@@ -86,7 +86,11 @@ def run(bench, kind: str, name: str, point=None, n=1, signals=(9,), workers=0) -
 
 def outcome(bench, kind: str, name: str) -> dict:
     """Everything that must be equal."""
-    place = bench.folder / name / kind / bench.commands[kind][0]
+    return outcome_of(bench.folder / name / kind / bench.commands[kind][0])
+
+
+def outcome_of(place: Path) -> dict:
+    """The same of a run directory."""
     metrics = json.loads((place / "metrics.json").read_text())
     metrics["efficiency"] = {k: v for k, v in metrics["efficiency"].items() if k not in TIMINGS}
     log = place / "metrics.jsonl"

@@ -81,7 +81,9 @@ def test_align_finetune_and_score(tmp_path, data, tokenizer, model):  # noqa: F8
     assert all(torch.equal(aligned[k], v) for k, v in tuned.items())
     score = stage_config(tmp_path, "zero-shot-eval", data, None, Pretrained(init_from=str(tmp_path / "run" / "finetune")), BESIDE)  # fmt: skip
     if model is SPOKEN:  # it was aligned on German and English, and is asked for Swahili
-        with pytest.raises(ConfigError, match=r"model: it has no language embedding for sw, nor .* space \(it has de, en\)"):
+        with pytest.raises(
+            ConfigError, match=r"model: it has no language embedding for sw, nor .* space \(it has de, en\)"
+        ):
             zero_shot_eval.run(score)
         return
     zero_shot_eval.run(score)
