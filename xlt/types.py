@@ -173,6 +173,7 @@ class Objective(Protocol):
     metric: name of the score that chooses among checkpoints; higher_is_better: for every score.
 
     These are optional. `prepare(model)`: what it needs beside the model while it learns, put there once, before the first update. `loss_by_row`: the loss and, as float (rows, 2) without gradient, each row's loss and count, for the log per language.
+    `count_whole(languages)`: the count of a batch of rows in these languages, where the loss is of all rows at once and the counts of parts do not add up to it.
     `compare`: from {language: outputs}, scores {metric: {language: score}} that need several languages.
     `annotate(row, encodings)`: {note: what the batch or the scores will need to know of a row}, asked once, when the row is encoded; an array of
     whole numbers or floats (any number of entries, of one shape), or a list of names. encodings: of each text of the row, where its tokens stand

@@ -22,6 +22,13 @@ RUNS = {
     "masked_lm": ["pretrain", "languages.train=[en,sw,zh]", *SHAPE],
     "mlm_tlm": ["pretrain", "objective=mlm_tlm", "languages.train=[en,sw]", *SHAPE],
     "contrastive": ["align", "languages.train=[en,sw]", *SHAPE],
+    "mlm_coral": [
+        "pretrain",
+        "objective=mlm_contrastive",
+        "objective@objective.parts.cross.objective=coral",
+        "languages.train=[en,sw,zh]",
+        *SHAPE,
+    ],
     "classification": ["finetune", "languages.source=[en]", "objective.dropout=0", *SHAPE],
 }
 OUT: dict[int, Path] = {}

@@ -5,6 +5,9 @@ By itself it has a trivial answer, states without variance: it is meant for a mi
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
@@ -12,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from xlt.alignment.processes import gather_rows, processes
 from xlt.alignment.similarity import coral_distance, covariance
 from xlt.models.pooling import Pool, pool
 from xlt.objectives import losses, plain_text
@@ -46,34 +50,41 @@ class Coral:
 
     def collate(self, rows: Rows, vocabulary: Vocabulary, max_length: int) -> Batch:
         ids_BL, lengths_B = vocabulary.pad_rows([vocabulary.join((ids,), max_length) for ids in rows.segments[0]])
-        _, language_B, sizes = np.unique(rows.languages, return_inverse=True, return_counts=True)
-        compared = int((sizes >= 2).sum())
         inputs = model_inputs(ids_BL, lengths_B) | vocabulary.language_input(rows.languages)
-        tensors = {**inputs, "language": torch.from_numpy(language_B)}
-        return Batch(tensors, count=compared * (compared - 1) // 2, tokens=int(lengths_B.sum()), rows=len(rows))
+        tensors = {**inputs, "language": torch.tensor([_number(code) for code in rows.languages])}
+        return Batch(tensors, self.count_whole(rows.languages), tokens=int(lengths_B.sum()), rows=len(rows))
+
+    def count_whole(self, languages: Sequence[str]) -> int:
+        """Pairs of languages that are compared in a batch of rows in these languages."""
+        compared = sum(count >= 2 for count in Counter(languages).values())
+        return compared * (compared - 1) // 2
 
     loss = losses.loss
 
     def loss_by_row(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """In the log each language has the mean of its distances."""
+        """In the log each language has the mean of its distances. Several processes compare the samples of all, and each has its share of the sum."""
         hidden_BLD, language_B = self.hidden(model, batch), batch["language"]
-        names, sizes = language_B.unique(return_counts=True)
-        of = {int(k): covariance(self.samples(hidden_BLD, batch, language_B == k)) for k in names[sizes >= 2]}
+        own_SD, of_row_S = self.samples(hidden_BLD, batch)
+        (every_TD,), _ = gather_rows(own_SD)
+        (language_T1,), _ = gather_rows(language_B[of_row_S, None])
+        (rows_Q1,), _ = gather_rows(language_B[:, None])
+        names, sizes = rows_Q1[:, 0].unique(return_counts=True)
+        of = {int(k): covariance(every_TD[language_T1[:, 0] == k]) for k in names[sizes >= 2]}
         total, sums_B2 = hidden_BLD.sum() * 0.0, torch.zeros(batch.rows, 2, device=hidden_BLD.device)
         for a, b in combinations(of, 2):
             distance = coral_distance(of[a], of[b])
             total = total + distance
             for k in (a, b):
                 sums_B2[language_B == k] += torch.stack([distance.detach(), torch.ones_like(distance)])
-        return total, sums_B2
+        return total / processes(), sums_B2
 
-    def samples(self, hidden_BLD: torch.Tensor, batch: Batch, chosen_B: torch.Tensor) -> torch.Tensor:
-        """samples_ND of the chosen rows: a sentence each, or a token each."""
+    def samples(self, hidden_BLD: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(samples_SD, the row of each): a sentence each, or a token each."""
         mask_BL = batch["attention_mask"]
         if self.pool is not None:
-            return pool(hidden_BLD[chosen_B], None if mask_BL is None else mask_BL[chosen_B], self.pool).float()
-        chosen_BLD = hidden_BLD[chosen_B].float()
-        return chosen_BLD.flatten(0, 1) if mask_BL is None else chosen_BLD[mask_BL[chosen_B].bool()]
+            return pool(hidden_BLD, mask_BL, self.pool).float(), torch.arange(batch.rows, device=hidden_BLD.device)
+        real_BL = torch.ones(hidden_BLD.shape[:2], device=hidden_BLD.device) if mask_BL is None else mask_BL
+        return hidden_BLD[real_BL.bool()].float(), real_BL.nonzero()[:, 0]
 
     def hidden(self, model, batch: Batch) -> torch.Tensor:
         """hidden_BLD of `layer`."""
@@ -95,3 +106,8 @@ class Coral:
         if len(of) < 2:
             return {}
         return {"coral": {a: float(np.mean([float(coral_distance(of[a], of[b])) for b in of if b != a])) for a in of}}
+
+
+def _number(language: str) -> int:
+    """The same in all processes, whatever languages their rows are in."""
+    return int.from_bytes(hashlib.blake2b(language.encode(), digest_size=7).digest(), "big")

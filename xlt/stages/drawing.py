@@ -39,6 +39,7 @@ def title_of(train: Train) -> str:
 def micro_batches(objective, rows: Rows, hardware: Hardware, vocabulary: Vocabulary, max_length: int) -> list[Batch]:
     """The rows of an update in batches of hardware.micro_batch_size, else by length where that saves padding; in one, that is encoded in pieces, where the loss is no sum over rows."""
     size, least = hardware.micro_batch_size, hardware.group_tokens
+    count = whole_count(objective, rows)
     rows = own_rows(objective, rows, vocabulary, max_length)
     if size is not None and objective.separable:
         parts = [rows.slice(i, i + size) for i in range(0, len(rows), size)]
@@ -46,18 +47,30 @@ def micro_batches(objective, rows: Rows, hardware: Hardware, vocabulary: Vocabul
         parts = [rows.take(group) for group in like_lengths(costs_of(objective, rows, vocabulary, max_length), least)]
     else:
         parts = [rows]
-    return [collated(objective, part, vocabulary, max_length, None if objective.separable else size) for part in parts]
+    piece = None if objective.separable else size
+    return [collated(objective, part, vocabulary, max_length, piece, count) for part in parts]
 
 
-def collated(objective, rows: Rows, vocabulary: Vocabulary, max_length: int, piece: int | None) -> Batch:
-    """The rows as one batch, which knows how to be cut further (see `xlt.training.memory`)."""
+def whole_count(objective, rows: Rows) -> int | None:
+    """What an update's loss is divided by where it cannot be told from the parts of several processes: the first one's alone, so that it is summed once."""
+    if processes.world() == 1 or not hasattr(objective, "count_whole"):
+        return None
+    return objective.count_whole(rows.languages) if processes.leads() else 0
+
+
+def collated(
+    objective, rows: Rows, vocabulary: Vocabulary, max_length: int, piece: int | None, count: int | None
+) -> Batch:
+    """The rows as one batch, which knows how to be cut further (see `xlt.training.memory`). count: in place of its own."""
     batch = objective.collate(rows, vocabulary, max_length)
+    if count is not None:
+        batch = replace(batch, count=count)
 
     def recut(most: int) -> list[Batch]:
         if not objective.separable:
             return [replace(whole, piece=most)]
         starts = range(0, len(rows), most)
-        return [collated(objective, rows.slice(i, i + most), vocabulary, max_length, None) for i in starts]
+        return [collated(objective, rows.slice(i, i + most), vocabulary, max_length, None, None) for i in starts]
 
     numbers = () if rows.numbers is None else tuple(rows.numbers.tolist())
     cuts = objective.separable or getattr(objective, "caches_gradients", False)
