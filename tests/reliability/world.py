@@ -24,17 +24,18 @@ from tests.stages.test_resume import outcome_of
 
 STAGES = {
     "tokenize": ["tokenizer.vocab_size=8000", "tokenizer.sample=50000"],
-    "pretrain": ["train.steps=60", "train.save_every=7", "train.eval_every=25", "train.log_every=1"],
+    "pretrain": ["train.steps=150", "train.save_every=7", "train.eval_every=25", "train.log_every=1"],
     "align": [
-        "train.steps=60",
+        "train.steps=150",
         "train.batch_size=64",
         "train.save_every=7",
         "train.eval_every=25",
         "train.log_every=1",
     ],
-    "finetune": ["train.epochs=2", "train.save_every=5", "train.eval_every=10", "train.log_every=1"],
+    "finetune": ["train.epochs=4", "train.save_every=5", "train.eval_every=10", "train.log_every=1"],
     "zero-shot-eval": [],
 }
+WITHIN = 0.45  # of the time that the whole stage takes: it has to start anew after each kill, and goes on from its last checkpoint
 PATIENCE = 30  # seconds in which the others of a killed process must have ended
 
 
@@ -109,7 +110,7 @@ def main() -> int:
         again = command(stage, root / "killed", asked.processes)
         while code != 0 or kills < share:
             wanted = draw if kills < share else None
-            code, _ = run(again, data, root / "killed.txt", wanted, seconds)
+            code, _ = run(again, data, root / "killed.txt", wanted, WITHIN * seconds)
             starts += 1
             kills += code != 0 and wanted is not None
             print(f"{stage}: start {starts} ended with {code}", flush=True)
