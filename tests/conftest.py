@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from xlt import cli, signals
 from xlt.config import build
+from xlt.training import launch
 
 settings.register_profile("xlt", deadline=None)  # a machine may be busy, and the first example pays for imports
 settings.load_profile("xlt")
@@ -39,6 +40,7 @@ def shell(monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("XLT_CONF", raising=False)
     monkeypatch.setenv("XLT_CACHE", str(tmp_path / ".cache"))
     monkeypatch.setattr(signals, "install", lambda: None)
+    monkeypatch.setattr(launch, "APART", False)
     monkeypatch.setattr(build, "_trusted", {"xlt"})  # --plugin trusts for as long as the process lives
 
     def run(*argv):

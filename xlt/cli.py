@@ -92,6 +92,12 @@ def report(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if isinstance(error, MemoryError):
+        print(
+            f"xlt: memory ran out ({error or 'no more is said'}); read less data, or lower hardware.workers",
+            file=sys.stderr,
+        )
+        return 71
     if isinstance(error, OSError) and error.errno in _DISK:
         where = error.filename or "a file"
         remedy = "free some space and run the same command again"
@@ -182,6 +188,7 @@ def _stage_help(stage: str, folders: list[Path]) -> str:
 
 def _stage(stage: str, argv: list[str], action: Callable | None = None) -> int:
     signals.install()
+    importlib.import_module("xlt.training.launch").end_with_starter()
     argv, plugins = _take(argv, "--plugin")
     folders = paths.user_dirs(argv)
     if "--help" in argv or "-h" in argv:

@@ -63,6 +63,20 @@ class RunDirectory:
         run.resumed = processes.first(lambda: run._take(overwrite))
         return run
 
+    @classmethod
+    def refuse_finished(cls, path: str | Path, stage: str, config: dict, overwrite: bool) -> None:
+        """Finished if this run is there already, complete. Nothing is locked or written."""
+        run = cls(Path(path), stage, redact(config))
+        asked = run.path / "config.yaml"
+        whole = asked.exists() and (run.path / "metrics.json").exists()
+        if whole and not overwrite and not run._differences(limited_yaml.load(asked)):
+            raise run._finished()
+
+    def _finished(self) -> Finished:
+        return Finished(
+            f"{self.path} is finished; see {self.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name"
+        )
+
     def _take(self, overwrite: bool) -> bool:
         """Whether the run that lies there goes on."""
         self._lock()
@@ -77,9 +91,7 @@ class RunDirectory:
                     f"{self.path}: a run with another config lies there ({'; '.join(differences[:5])}); set run.overwrite=true to remove it, or another run.name"
                 )
             elif finished:
-                raise Finished(
-                    f"{self.path} is finished; see {self.path / 'metrics.json'}. Set run.overwrite=true to make it anew, or another run.name"
-                )
+                raise self._finished()
             else:
                 return True
         elif strange := [p.name for p in self.path.iterdir() if not p.name.startswith(".")]:

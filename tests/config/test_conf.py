@@ -115,3 +115,14 @@ def test_recipes_compose_and_build(path):
     assert path.stem in STAGES, "experiment/NAME/<stage>.yaml"
     assert (CONF / path).read_text(encoding="utf-8").startswith("# @package _global_\n# ")
     assert build_stage(composed(path.stem, f"experiment={name}/{path.stem}")).stage == path.stem
+
+
+def test_slurm_takes_its_sizes_from_the_allocation(monkeypatch):
+    for name, value in {"GPUS_ON_NODE": "4", "JOB_NUM_NODES": "3", "LAUNCH_NODE_IPADDR": "10.0.0.7", "JOB_ID": "815"}.items():  # fmt: skip
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    found = build_stage(composed("pretrain", "dataset=demo", "hardware=slurm")).hardware
+    assert (found.processes, found.nodes, found.rendezvous, found.job) == (4, 3, "10.0.0.7:29400", "815")
+    for name in ("GPUS_ON_NODE", "JOB_NUM_NODES", "LAUNCH_NODE_IPADDR", "JOB_ID"):
+        monkeypatch.delenv(f"SLURM_{name}")
+    outside = build_stage(composed("pretrain", "dataset=demo", "hardware=slurm")).hardware
+    assert (outside.processes, outside.nodes) == (1, 1)

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import os
 import signal
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -15,7 +17,9 @@ from tempfile import TemporaryDirectory
 
 from tests.faults import DISK_FULL
 from tests.stages import test_resume as resume
+from tests.stages import test_sweeps as sweeps
 
+SWEEP = [*sweeps.TASK, *sweeps.PACE, "-m", "seed=1,2"]
 TRAINED = ("pretrain", "align", "finetune", "mixture", "stream")
 
 
@@ -149,6 +153,43 @@ def changed(seed: int, folder: Path) -> bool:
     return code == 78 and named and ends_the_same("pretrain", name)
 
 
+@cache
+def swept_alone() -> tuple[Path, dict]:
+    """(folder, the outcomes of a sweep that was left alone)."""
+    folder = Path(atexit_folder())
+    argv = ["tokenize", "dataset=demo", "run.name=t", "tokenizer.vocab_size=1500", "languages.train=[en,sw]"]
+    for command in (argv, [*SWEEP, "run.name=whole"]):
+        answer = sweeps.ended(sweeps.begun(folder, *command))
+        if answer.code:
+            raise RuntimeError(answer.said)
+    return folder, sweeps.outcomes(folder, "whole")
+
+
+def atexit_folder() -> str:
+    """Removed when this process ends."""
+    folder = TemporaryDirectory(prefix="xlt-reliability-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
+def swept(seed: int, folder: Path) -> bool:
+    """SIGKILL of one job of a sweep: the others finish, and the same command, run again, runs that one alone and ends as an undisturbed sweep."""
+    draw, (place, whole) = Random(f"swept {seed}"), swept_alone()
+    name, struck = name_of("swept", seed, folder), draw.choice(sorted(whole))
+    command = sweeps.begun(place, *SWEEP, f"run.name={name}")
+    job = sweeps.job_of(command, f"{name}/{struck}")
+    time.sleep(draw.uniform(0, 0.2))
+    with suppress(ProcessLookupError):  # it was faster
+        os.kill(job, signal.SIGKILL)
+    first = sweeps.ended(command)
+    finished = {p: p.stat().st_mtime_ns for p in (place / "runs" / name).glob("*/finetune/metrics.json")}
+    again = sweeps.ended(sweeps.begun(place, *SWEEP, f"run.name={name}"))
+    kept = all(p.stat().st_mtime_ns == then for p, then in finished.items())
+    enough = first.code in (0, 137) and len(finished) >= len(whole) - 1 and again.code == 0
+    return kept and enough and sweeps.outcomes(place, name) == whole
+
+
 TRIALS = {
     "F01": killed, "F01-anywhere": anywhere, "F03": stopped, "F04": saving, "F05": disk_full, "F07": damaged, "F13": occupied, "F14": changed,
+    "F19": swept,
 }  # fmt: skip

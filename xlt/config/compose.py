@@ -23,7 +23,7 @@ from xlt import limited_yaml, processes
 from xlt.config import messages, paths, schema
 from xlt.config.build import build_stage, trust
 from xlt.errors import ConfigError, Interrupted
-from xlt.run import Finished
+from xlt.run import Finished, RunDirectory
 from xlt.training import launch
 
 REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError)
@@ -50,6 +50,7 @@ def run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of Hydra's own report
     home, swept = os.getpid(), _swept(argv)
     codes: list[int] = []
+    jobs: list[str] = []
     failure: list[Exception] = []
 
     def job(cfg: DictConfig):
@@ -58,7 +59,8 @@ def run(
             return None
         try:
             if sweep:
-                _name_job(cfg, HydraConfig.get(), swept)
+                jobs.append(_name_job(cfg, HydraConfig.get(), swept))
+                codes.append(0)
             if cfg.stage != stage:
                 raise ConfigError(f"stage: {cfg.stage} is not what was called; run xlt {cfg.stage} instead")
             if "languages=joint" in HydraConfig.get().overrides.task and cfg.languages.source is not None:
@@ -66,6 +68,9 @@ def run(
                     f"languages.source: {list(cfg.languages.source)} stands over languages=joint, which learns from every language; add languages.source=null where an experiment names its source, or leave out languages=joint"
                 )
             built = build_stage(cfg)
+            if sweep and launches and launch.APART and not processes.launched():
+                RunDirectory.refuse_finished(built.run.dir, built.stage, built.resolved, built.run.overwrite)
+                return launch.apart([stage, *_job(argv, cfg), *_plugged(plugins)])
             if launches and launch.needed(built.hardware):
                 return launch.start(built.hardware, [stage, *(_job(argv, cfg) if sweep else argv), *_plugged(plugins)])
             launch.join(built.hardware)
@@ -79,7 +84,7 @@ def run(
             if not sweep or (isinstance(error, Interrupted) and os.getpid() == home):
                 failure.append(error)  # raised below: through Hydra it would print a line of its own first
             elif os.getpid() == home:
-                codes.append(report(error))
+                codes[-1] = report(error)
             else:  # a launcher's worker: only what is raised there is seen here
                 raise JobFailed(report(error)) from None
         return None
@@ -107,6 +112,10 @@ def run(
         raise ConfigError(problems(refused, stage, _overrides(argv), paths.user_dirs(argv))) from refused
     if failure:
         raise failure[0]
+    if failed := [f"{name} (exit code {code})" for name, code in zip(jobs, codes, strict=True) if code]:
+        print(
+            f"{len(jobs) - len(failed)} of {len(jobs)} jobs are finished; not {', '.join(failed)}. Run the same command again: what is finished stays as it is"
+        )
     return next((code for code in codes if code), 0)
 
 
@@ -190,24 +199,36 @@ def _swept(argv: list[str]) -> set[str]:
 def _job(argv: list[str], cfg: DictConfig) -> list[str]:
     """The command line of one job of a sweep."""
     flags = [a for a in argv[len(_overrides(argv)) :] if a not in ("-m", "--multirun")]
-    return [*HydraConfig.get().overrides.task, f"run.name={cfg.run.name}", f"run.dir={cfg.run.dir}", *flags]
+    return [
+        *HydraConfig.get().overrides.task,
+        f"run.name={_quoted(cfg.run.name)}",
+        f"run.dir={_quoted(cfg.run.dir)}",
+        *flags,
+    ]
+
+
+def _quoted(value: str) -> str:
+    """As Hydra reads it back."""
+    return value if re.fullmatch(r"[\w./+-]+", value) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _plugged(plugins: list[str]) -> list[str]:
     return [word for module in plugins for word in ("--plugin", module)]
 
 
-def _name_job(cfg: DictConfig, job: DictConfig, swept: set[str]) -> None:
-    """A job of a sweep gets a run directory of its own, named by what it overrides, unless the sweep itself names it."""
+def _name_job(cfg: DictConfig, job: DictConfig, swept: set[str]) -> str:
+    """A job of a sweep gets a run directory of its own, named by what it overrides, unless the sweep itself names it. Returns what to call the job."""
     # Hydra's record of a sweep lies in the way of run directories, and config.yaml and manifest.json of each job say more
     (Path(job.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
     swept = swept | set(job.sweeper.get("params") or {})
     own = [o for o in job.overrides.task if messages.key_of(o) in swept]
-    print(f"job {job.job.num + 1}: {' '.join(own)}", flush=True)
+    name = f"job {job.job.num + 1}: {' '.join(own)}"
+    print(name, flush=True)
     if not own or swept & {"run.name", "run.dir"}:
-        return
+        return name
     # of characters that Hydra reads without quotes, so that model.init_from=runs/NAME/seed-1/finetune can be typed
     suffix = "_".join(re.sub(r"[^\w.+-]+", "-", o) for o in own)
     named = "${run.name}" in OmegaConf.to_container(cfg.run)["dir"]
     with open_dict(cfg):
         cfg.run["name" if named else "dir"] += f"/{suffix}"
+    return name

@@ -101,8 +101,10 @@ def train(spec: SentencePiece, sentences: Iterable[str], threads: int, max_lengt
             minloglevel=2,
         )
     except RuntimeError as error:
+        few = "required_chars" in str(error)  # not even its characters have room
+        remedy = "raise it, or lower tokenizer.character_coverage" if few else "lower it, or give more text"
         raise ConfigError(
-            f"tokenizer.vocab_size: {spec.vocab_size} pieces cannot be learned from this text; lower it, or give more text ({_reason(error)})"
+            f"tokenizer.vocab_size: {spec.vocab_size} pieces cannot be learned from this text; {remedy} ({_reason(error)})"
         ) from error
     tokenizer = to_transformers(model.getvalue(), spec, max_length)
     if named:

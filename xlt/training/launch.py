@@ -1,18 +1,24 @@
-"""Starting a run's processes with torch.distributed's elastic agent, which is what torchrun is: it watches them, ends the others when one dies, starts all anew
-if asked, and lets several nodes meet. Each process runs the same command; what they do together is in `xlt.processes`."""
+"""Starting processes that run `xlt`: those of one run, with torch.distributed's elastic agent, and a job of a sweep by itself.
+
+The agent is what torchrun is: it watches the processes of a run, ends the others when one dies, starts all anew if asked, and lets several nodes meet. Each runs
+the same command; what they do together is in `xlt.processes`.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from xlt import processes
+from xlt import processes, signals
 from xlt.errors import XltError
 
 RESULT = "XLT_RESULT"  # names the file in which the first process leaves what its stage returned
+STARTER = "XLT_STARTER"  # the process id of the sweep that started this job
+APART = True  # whether each job of a sweep has a process of its own; tests that replace a stage have it run in theirs
 SHUTDOWN = 30  # seconds between the request to stop and the end by force: long enough to save a checkpoint
 
 
@@ -68,6 +74,54 @@ def start(hardware, command: list[str]) -> float | None:
         finally:
             os.environ.pop(RESULT)
         return float(result.read_text()) if result.exists() else None
+
+
+def apart(command: list[str]) -> float | None:
+    """Run `xlt COMMAND`, a job of a sweep, in a process of its own, so that whatever ends it ends no other; returns what the stage returned.
+
+    Ended with its exit code if it fails, Interrupted if a signal asked this process to stop: the job is told, and saves before it ends.
+    """
+    where = "in a sweep; run the same command again to go on"
+    signals.stop_if_requested(where)
+    with tempfile.TemporaryDirectory(prefix="xlt-") as folder:
+        result = Path(folder) / "result"
+        environment = {**os.environ, RESULT: str(result), STARTER: str(os.getpid())}
+        # in a session of its own: a terminal's Ctrl-C would reach it beside the signal that is passed on, and a second signal ends it without saving
+        process = subprocess.Popen([sys.executable, "-m", "xlt", *command], env=environment, start_new_session=True)
+        code = _waited(process)
+        signals.stop_if_requested(where)
+        if code < 0:
+            name = signal.Signals(-code).name
+            memory = ", by the system perhaps for want of memory" if code == -signal.SIGKILL else ""
+            raise Ended(128 - code, f"this job was ended by {name}{memory}")
+        if code:
+            raise Ended(code, None)
+        return float(result.read_text()) if result.exists() else None
+
+
+def _waited(process: subprocess.Popen) -> int:
+    """Its exit code; a signal that comes meanwhile is passed on, once."""
+    told = False
+    while True:
+        try:
+            return process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            if not told and (signum := signals.requested()):
+                process.send_signal(signum)
+                told = True
+
+
+def end_with_starter() -> None:
+    """If a sweep started this process, have it stopped as by SIGTERM when the sweep is no more, however that ended. On Linux; elsewhere it runs to its end."""
+    starter = os.environ.pop(STARTER, None)
+    if starter is None or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1  # prctl(2)
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != int(starter):  # it ended before it could be watched
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def leave_result(value: float | None) -> None:
