@@ -39,10 +39,10 @@ WITHIN = 0.45  # of the time that the whole stage takes: it has to start anew af
 PATIENCE = 30  # seconds in which the others of a killed process must have ended
 
 
-def command(stage: str, root: Path, processes: int) -> list[str]:
-    """Of the experiment, made small; tokenizing is one process' work."""
+def command(stage: str, processes: int) -> list[str]:
+    """Of the experiment, made small, in the working directory; tokenizing is one process' work."""
     several = [f"hardware.processes={processes}"] if processes > 1 and stage != "tokenize" else []
-    return [stage, "experiment=world_tiny", f"run.root={root}", f"run.cache={root / 'cache'}", "hardware.device=cpu", "hardware.threads=1", *several, *STAGES[stage]]  # fmt: skip
+    return [stage, "experiment=world_tiny", "run.cache=cache", "hardware.device=cpu", "hardware.threads=1", *several, *STAGES[stage]]  # fmt: skip
 
 
 def members(group: int) -> list[int]:
@@ -59,13 +59,26 @@ def members(group: int) -> list[int]:
     return found
 
 
-def run(argv: list[str], data: Path, log: Path, draw: Random | None = None, within: float = 0.0) -> tuple[int, float]:
+def run(argv: list[str], data: Path, place: Path, draw: Random | None = None, within: float = 0.0) -> tuple[int, float]:
     """(exit code, seconds). With draw, something is killed at a time within so many seconds if it still runs then. RuntimeError if a process is left."""
-    environment = {**os.environ, "XLT_DATA": str(data), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {
+        **os.environ,
+        "XLT_DATA": str(data),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
     began = time.monotonic()
+    place.mkdir(parents=True, exist_ok=True)
+    log = place / "said.txt"
     with open(log, "a", encoding="utf-8") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "xlt", *argv], env=environment, stdout=said, stderr=said, start_new_session=True
+            [sys.executable, "-m", "xlt", *argv],
+            cwd=place,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
     if draw is not None:
         try:
@@ -98,28 +111,28 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     root = asked.root or Path(tempfile.mkdtemp(prefix="xlt-world-"))
-    root.mkdir(parents=True, exist_ok=True)
+    alone_in, killed_in = root / "alone", root / "killed"
     figures = {"processes": asked.processes, "kills": 0, "stages": {}}
     draw, data = Random(asked.seed), asked.data.resolve()
     for left, stage in zip(range(len(STAGES), 0, -1), STAGES, strict=True):
         print(f"{stage}: left alone", flush=True)
-        code, seconds = run(command(stage, root / "alone", asked.processes), data, root / "alone.txt")
+        again = command(stage, asked.processes)
+        code, seconds = run(again, data, alone_in)
         if code:
-            sys.exit(f"{stage} failed by itself with {code}; see {root / 'alone.txt'}")
+            sys.exit(f"{stage} failed by itself with {code}; see {alone_in}")
         share, kills, starts = -(-(asked.kills - figures["kills"]) // left), 0, 0
-        again = command(stage, root / "killed", asked.processes)
         while code != 0 or kills < share:
             wanted = draw if kills < share else None
-            code, _ = run(again, data, root / "killed.txt", wanted, WITHIN * seconds)
+            code, _ = run(again, data, killed_in, wanted, WITHIN * seconds)
             starts += 1
             kills += code != 0 and wanted is not None
             print(f"{stage}: start {starts} ended with {code}", flush=True)
             if code == 0 and wanted is not None:
                 break  # it was faster than the kill
             if code != 0 and wanted is None:
-                sys.exit(f"{stage} failed by itself with {code}; see {root / 'killed.txt'}")
+                sys.exit(f"{stage} failed by itself with {code}; see {killed_in}")
         figures["kills"] += kills
-        places = [root / way / "world_tiny" / stage for way in ("alone", "killed")]
+        places = [place / "runs" / "world_tiny" / stage for place in (alone_in, killed_in)]
         alone, killed = map(outcome_of, places)
         different = [part for part in ("metrics", "log") if alone[part] != killed[part]]
         different += sorted(
