@@ -71,7 +71,7 @@ def parts(folder, objective, dropout=0.0, micro=None, workers=0):
     )  # fmt: skip
 
 
-def train(p, optimizer, steps=6, rate=None, norm=NORM, validate=False, workers=0) -> Progress:
+def train(p, optimizer, steps=6, rate=None, norm=NORM, validate=False, workers=0, **more) -> Progress:
     p.folder.mkdir(exist_ok=True)
     screen = Screen()
     with screen.counting("training", steps, 0):
@@ -79,9 +79,9 @@ def train(p, optimizer, steps=6, rate=None, norm=NORM, validate=False, workers=0
             model=p.model, objective=p.objective, batches=p.batches, optimizer=optimizer,
             learning_rate=rate or LearningRate(0.01, "linear", 2, steps), accelerator=p.accelerator,
             pace=Pace(steps, log_every=1, eval_every=2, save_every=3, workers=workers), seed=1, max_grad_norm=norm,
-            checkpoints=Checkpoints(p.folder / "checkpoints", 2, print), progress=Progress(),
+            checkpoints=Checkpoints(p.folder / "checkpoints", 2, print), progress=more.pop("progress", Progress()),
             validate=p.validate if validate else None, choice=p.choice if validate else None,
-            log=MetricsLog(p.folder / "metrics.jsonl", 0), screen=screen,
+            log=MetricsLog(p.folder / "metrics.jsonl", 0), screen=screen, **more,
         )  # fmt: skip
 
 

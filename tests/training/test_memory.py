@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from tests.shipped import shipped
-from tests.training.test_loop import MLM, TASK, flat, parts, relative, train
+from tests.training.test_loop import MLM, NORM, TASK, flat, parts, relative, train
+from tests.training.test_loop import optimizer_of as adamw_of
 from xlt.errors import ConfigError, NonFinite
 from xlt.training.checkpoint import Checkpoints
+from xlt.training.loop import Progress
 from xlt.training.memory import fitting, is_full, size_of
+from xlt.training.optimizer import LearningRate
+from xlt.training.perturbation import FGM, FreeLB
 
 REFUSAL = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
 
@@ -65,7 +69,8 @@ def test_a_single_row_without_room_is_a_sentence_and_changes_nothing(tmp_path):
     cramped(p.model, 0)
     before = flat(p.model)
     with pytest.raises(
-        ConfigError, match=r"train.max_length: no room for a single row of \d+ tokens, (en|sw) .*DefaultCPUAllocator"
+        ConfigError,
+        match=r"train.max_length: no room for rows one at a time; the longest has \d+ tokens, (en|sw) \(row \d+\) .*DefaultCPUAllocator",
     ):
         train(p, torch.optim.SGD(p.model.parameters(), lr=0.1), steps=3)
     assert torch.equal(flat(p.model), before)
@@ -119,3 +124,102 @@ def test_rows_whose_loss_is_not_finite_are_named(tmp_path):
     names = ", ".join(f"{batch.languages[i]} {batch.numbers[i]}" for i in bad)
     with pytest.raises(NonFinite, match=f", by rows {names}; no weight was changed by it"):
         train(p, torch.optim.SGD(p.model.parameters(), lr=0.1), steps=3)
+
+
+def test_pieces_without_room_are_not_called_a_row(tmp_path):
+    """Of a batch that is encoded a row at a time, nobody knows which had no room."""
+    p = parts(tmp_path / "run", MLM)
+    (batch,) = p.batches(0)
+    p.batches = lambda step: [replace(batch, piece=1)]
+    cramped(p.model, 0)
+    with pytest.raises(ConfigError, match=f"one at a time; there are 8 with {batch.tokens} tokens, "):
+        train(p, torch.optim.SGD(p.model.parameters(), lr=0.1), steps=3)
+
+
+def spoiling(p, updates):
+    """The losses of these updates (from 1) are NaN, and so are their gradients; the others are as they were."""
+    batches, forward, current = p.batches, p.model.forward, []
+
+    def counted(step):
+        current[:] = [step + 1]
+        return batches(step)
+
+    def spoiled(function, batch):
+        loss, by_row = forward(function, batch)
+        return (loss * float("nan") if current[0] in updates else loss), by_row
+
+    p.batches, p.model.forward = counted, spoiled
+
+
+def test_an_update_that_is_not_finite_is_left_out_and_counted(tmp_path, capsys):
+    """As if its learning rate were 0 and it had never touched the moments."""
+    p = parts(tmp_path / "run", MLM)
+    spoiling(p, {2, 3, 5})
+    progress = train(p, adamw_of(p.model), steps=6, skips=True)
+    assert (progress.step, progress.skipped, progress.skipped_in_a_row) == (6, 3, 0)
+    told = capsys.readouterr().err
+    assert told.count("it is left out (train.nonfinite=skip)") == 3 and "update 3: the loss is nan" in told
+    plain = parts(tmp_path / "plain", MLM)
+    batches, real = plain.batches, adamw_of(plain.model)
+    for step in (0, 3, 5):  # by hand, each with the rate of its own number
+        (batch,) = batches(step)
+        torch.manual_seed(0)
+        loss, _ = plain.model(plain.objective.loss_by_row, batch)
+        (loss / batch.count).backward()
+        torch.nn.utils.clip_grad_norm_(plain.model.parameters(), NORM)
+        for group in real.param_groups:
+            group["lr"] = LearningRate(0.01, "linear", 2, 6)(step)
+        real.step()
+        real.zero_grad()
+    assert relative(flat(p.model), flat(plain.model)) < 1e-6
+
+
+def test_the_third_in_a_row_ends_the_run(tmp_path):
+    p = parts(tmp_path / "run", MLM)
+    spoiling(p, {2, 3, 4})
+    with pytest.raises(
+        NonFinite, match="update 4: .*and so it was in the 2 updates before; no weight was changed by it"
+    ):
+        train(p, adamw_of(p.model), steps=6, skips=True)
+
+
+@pytest.mark.parametrize("cut", [3, 4])
+def test_what_was_skipped_is_in_the_checkpoint(tmp_path, cut):
+    """A run that is cut among skipped updates counts on, and ends in the same weights and counts, bit by bit."""
+    whole = parts(tmp_path / "whole", MLM)
+    spoiling(whole, {3, 4, 6})
+    progress = train(whole, adamw_of(whole.model), steps=9, skips=True)
+    p = parts(tmp_path / "cut", MLM)
+    spoiling(p, {3, 4, 6})
+    optimizer = adamw_of(p.model)
+    rate = LearningRate(0.01, "linear", 2, 9)
+    train(p, optimizer, steps=cut, skips=True, rate=rate)
+    again = parts(tmp_path / "cut", MLM)
+    spoiling(again, {3, 4, 6})
+    optimizer = adamw_of(again.model)
+    state = Checkpoints(tmp_path / "cut" / "checkpoints", 2, print).load(cut, again.model, optimizer)
+    resumed = train(again, optimizer, steps=9, skips=True, progress=Progress(**state))
+    assert torch.equal(flat(again.model), flat(whole.model))
+    assert (resumed.skipped, resumed.skipped_in_a_row) == (progress.skipped, progress.skipped_in_a_row) == (3, 0)
+
+
+def test_no_room_for_the_moments_is_a_sentence(tmp_path):
+    p = parts(tmp_path / "run", MLM)
+    optimizer = adamw_of(p.model)
+    optimizer.step = lambda: (_ for _ in ()).throw(RuntimeError(REFUSAL))
+    numbers = sum(q.numel() for q in p.model.parameters())
+    with pytest.raises(ConfigError, match=rf"model: no room for the optimizer's two moments of {numbers:,} parameters"):
+        train(p, optimizer, steps=3)
+
+
+@pytest.mark.parametrize(
+    "perturbation", [FGM(epsilon=0.3, weight=1.0), FreeLB(steps=2, rate=0.1, magnitude=0.1, max_norm=0.2)]
+)
+@pytest.mark.parametrize("when", ["forward", "backward"])
+def test_perturbed_embeddings_are_put_back_when_there_is_no_room(tmp_path, perturbation, when):
+    whole = moved(parts(tmp_path / "whole", MLM), perturbation=perturbation)
+    p = parts(tmp_path / "cut", MLM)
+    asked = cramped(p.model, 3, when)
+    assert relative(moved(p, perturbation=perturbation), whole) < 1e-5
+    assert asked[:2] == [8, 4] and p.progress.at_a_time == 2
+    assert not p.model.reader.get_input_embeddings()._forward_hooks

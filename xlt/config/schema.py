@@ -11,6 +11,13 @@ from typing import Any
 from omegaconf import MISSING
 
 
+class NonFiniteUpdate(str, Enum):
+    """What becomes of an update whose loss or gradient is NaN or infinite."""
+
+    stop = "stop"
+    skip = "skip"
+
+
 class Schedule(str, Enum):
     """Shape of the learning rate after its linear warm-up."""
 
@@ -89,6 +96,7 @@ class Train:
     beta2: float = MISSING
     epsilon: float = MISSING
     max_grad_norm: float = MISSING
+    nonfinite: NonFiniteUpdate = MISSING  # what becomes of an update whose loss or gradient is not finite
     freeze: list[str] = MISSING  # patterns such as backbone.embeddings.*: what is called so does not learn
     freeze_layers: int | None = MISSING  # the embeddings and so many layers do not learn; null: all learn
     reset_layers: int = MISSING  # so many top layers begin at fresh random values

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xlt import processes
 from xlt.config.build import build_node
+from xlt.config.schema import NonFiniteUpdate
 from xlt.data.cleaning.report import summary as summary_of_cleaning
 from xlt.data.encode import Table
 from xlt.errors import ConfigError
@@ -183,6 +184,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             opponent=against,
             perturbation=cfg.perturbation,
             adapter=plain.adapter,
+            skips=settings.nonfinite is NonFiniteUpdate.skip,
         )
     feed.close()
     if progress.best_step not in (None, feed.steps):
@@ -201,6 +203,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
             "selection": "source-dev" if recipe.choose else "last",
             **({"protocol": protocol} if protocol else {}),
             "step": progress.best_step or progress.step,
+            **({"skipped_updates": progress.skipped} if settings.nonfinite is NonFiniteUpdate.skip else {}),
             "results": by_dataset(parts, lambda part: {k: v for k, v in figures.items() if part.owns(k)}),
             "n": by_dataset(parts, lambda part: {part.named(code): len(t) for code, t in part.dev.items()}),
             "split": "dev",

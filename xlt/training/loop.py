@@ -25,13 +25,15 @@ from xlt.training.adversary import Opponent
 from xlt.training.candidates import Candidates
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.layers import thaw
-from xlt.training.memory import in_room
+from xlt.training.memory import in_room, update
 from xlt.training.optimizer import LearningRate, clip, set_rates
 from xlt.training.perturbation import FGM, FreeLB
 from xlt.training.progress import Screen
 from xlt.training.reduction import sum_gradients
 from xlt.training.tracking import MetricsLog
 from xlt.types import Batch, BatchOf, Objective, loss_function
+
+MOST_SKIPPED = 3  # updates in a row that are not finite: more are no accident
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Progress:
     """Where a run is: all that a checkpoint holds beside weights and moments.
 
     at_a_time: rows of a batch that there was room for, None while there was for all. losses: since the last log line (see `xlt.training.tally`). best: step and score of the chosen checkpoint. unvalidated: a signal came before the
-    validation that was due after `step` was done. position: where a stream goes on, {} where rows are planned.
+    validation that was due after `step` was done. position: where a stream goes on, {} where rows are planned. skipped: updates left out for a loss or gradient that was
+    not finite, and how many of them just before.
     """
 
     step: int = 0
@@ -67,6 +70,8 @@ class Progress:
     unvalidated: bool = False
     position: dict = field(default_factory=dict)
     at_a_time: int | None = None
+    skipped: int = 0
+    skipped_in_a_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,12 @@ def fit(
     opponent: Opponent | None = None,
     perturbation: FGM | FreeLB | None = None,
     adapter: Any = None,
+    skips: bool = False,
 ) -> Progress:
     """Run updates `progress.step`..steps. batches(k): the micro-batches of update k. validate(): (what to log, the score that chooses).
     position(k): of a stream, what a checkpoint must hold to go on with update k. candidates: get the weights of each validation. opponent: plays against
     the model in each update. perturbation: of the embeddings, in each pass. adapter: what learns in place of the whole model (`xlt.models.adapters.protocol`).
+    skips: leave an update out that is not finite, instead of ending; the third in a row ends it all the same.
 
     NonFinite before an update that would spoil the weights; Interrupted after a signal, with a checkpoint written.
     """
@@ -181,27 +188,26 @@ def fit(
             adapter.before_update()
         norm = clip(model.parameters(), max_grad_norm)
         losses = torch.stack(losses).tolist()  # only now: reading a number would make an accelerator wait
-        if not all(processes.gather(all(map(math.isfinite, losses)) and math.isfinite(float(norm)))):
+        finite = all(processes.gather(all(map(math.isfinite, losses)) and math.isfinite(float(norm))))
+        if finite:
+            set_rates(optimizer, learning_rate(step))
+            update(optimizer)
+            if adapter is not None:
+                adapter.after_update(step + 1)
+            rows = [[] if by_row is None else by_row.tolist() for by_row in rows]
+            tally.add(progress.losses, window, counts, losses, rows)
+        else:
             mean = sum(b.weight * loss / max(counts[b.part], 1) for b, loss in zip(window, losses, strict=True))
-            raise processes.agreed(
-                NonFinite(
-                    f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}{suspects(window, losses, rows)}; no weight was changed by it and the "
-                    f"last checkpoint is good: lower train.learning_rate (now {learning_rate(step):g}), raise train.warmup, or use hardware.precision=fp32"
-                )
-            )
-        set_rates(optimizer, learning_rate(step))
-        optimizer.step()
-        if adapter is not None:
-            adapter.after_update(step + 1)
+            found = f"update {step + 1}: the loss is {mean:g} and the gradient's norm {float(norm):g}{suspects(window, losses, rows)}"
+            give_up(found, progress, skips, learning_rate(step), screen)
+        progress.skipped_in_a_row = 0 if finite else progress.skipped_in_a_row + 1
+        progress.skipped += not finite
         optimizer.zero_grad(set_to_none=True)
         progress.step = step + 1
         progress.tokens += sum(tokens for _, tokens in said)
-        tally.add(
-            progress.losses, window, counts, losses, [[] if by_row is None else by_row.tolist() for by_row in rows]
-        )
 
         note = None
-        if pace.due(pace.log_every, progress.step):
+        if finite and pace.due(pace.log_every, progress.step):
             speed = (progress.tokens - tokens_before) / (time.monotonic() - begun)
             collect(progress)
             means = tally.means(progress.losses) if processes.leads() else {}
@@ -215,6 +221,7 @@ def fit(
                     "tokens_per_second": round(speed, 1),
                     **({} if opponent is None else {"adversarial": opponent.figures}),
                     **({} if adapter is None else adapter.facts()),
+                    **({"skipped_updates": progress.skipped} if skips else {}),
                 },
             )
             note = f"{tally.note(means)}  {speed:,.0f} tokens/s" if means else None
@@ -232,6 +239,18 @@ def fit(
                 )
             )
     return progress
+
+
+def give_up(found: str, progress: Progress, skips: bool, rate: float, screen: Screen) -> None:
+    """NonFinite, or a warning where an update that is not finite is left out and it is not the third in a row. found: what, and by which rows."""
+    remedy = f"lower train.learning_rate (now {rate:g}), raise train.warmup, or use hardware.precision=fp32"
+    if skips and progress.skipped_in_a_row + 1 < MOST_SKIPPED:
+        screen.warn(f"{found}; it is left out (train.nonfinite=skip)")
+        return
+    third = f", and so it was in the {MOST_SKIPPED - 1} updates before" if skips else ""
+    raise processes.agreed(
+        NonFinite(f"{found}{third}; no weight was changed by it and the last checkpoint is good: {remedy}")
+    )
 
 
 def collect(progress: Progress) -> None:

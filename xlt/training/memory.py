@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import torch
+
 from xlt import processes
 from xlt.errors import ConfigError
 from xlt.types import Batch
@@ -66,6 +68,20 @@ def in_room(
         )
 
 
+def update(optimizer: torch.optim.Optimizer) -> None:
+    """optimizer.step(). ConfigError where its moments, which the first update makes, have no room."""
+    try:
+        optimizer.step()
+    except (RuntimeError, MemoryError) as error:
+        if not is_full(error):
+            raise
+        numbers = sum(p.numel() for group in optimizer.param_groups for p in group["params"] if p.grad is not None)
+        raise ConfigError(
+            f"model: no room for the optimizer's two moments of {numbers:,} parameters, {8 * numbers:,} bytes ({str(error).strip().splitlines()[0][:200]}); take a smaller "
+            "model, an adapter (adapter=lora), train.freeze, or hardware=fsdp; the last checkpoint, if there is one, is good"
+        ) from error
+
+
 def _refuse_where_nothing_helps(window: list[Batch], largest: int, reason: str) -> None:
     if processes.world() > 1:
         raise ConfigError(
@@ -73,10 +89,16 @@ def _refuse_where_nothing_helps(window: list[Batch], largest: int, reason: str) 
             "same command again"
         )
     if largest == 1:
-        longest = max(window, key=lambda batch: batch.tokens)
+        longest = max(window, key=lambda batch: batch.tokens / batch.rows)
+        codes, numbers = dict.fromkeys(longest.languages), longest.numbers
+        row = f" (row {numbers[0]})" if longest.rows == 1 and numbers else ""
+        what = (
+            f"the longest has {longest.tokens} tokens, {', '.join(codes)}{row}"
+            if longest.rows == 1
+            else f"there are {longest.rows} with {longest.tokens} tokens, {', '.join(codes)}"
+        )
         raise ConfigError(
-            f"train.max_length: no room for a single row of {longest.tokens} tokens, {', '.join(longest.languages)} ({reason}); lower it, take a smaller model, "
-            "or hardware.precision=bf16"
+            f"train.max_length: no room for rows one at a time; {what} ({reason}); lower it, take a smaller model, or hardware.precision=bf16"
         )
     if any(batch.recut is None for batch in window if size_of(batch) == largest):
         raise ConfigError(
