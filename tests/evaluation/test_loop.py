@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from tests.toy import Toy, word_tokenizer
 from xlt import signals
 from xlt.data.encode import encode
-from xlt.errors import Interrupted, NonFinite
+from xlt.errors import ConfigError, Interrupted, NonFinite
 from xlt.evaluation.loop import predict
 from xlt.models.build import FromScratch, build
 from xlt.models.pooling import Pool
@@ -142,3 +142,38 @@ def test_one_tensor_a_row_comes_back_in_the_rows_order(case):
     words.broken = float("inf")
     with pytest.raises(NonFinite, match="the model's ids are NaN or infinite"):
         predict(model, words, table, gold, vocabulary, MAX_LENGTH, 60, Accelerator(cpu=True))
+
+
+def cramped(monkeypatch, model, most):
+    """The model refuses more than `most` rows at a time, as the allocator does. Returns the sizes that were asked for."""
+    forward, asked = model.forward, []
+
+    def limited(function, batch):
+        asked.append(batch.rows)
+        if batch.rows > most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+        return forward(function, batch)
+
+    monkeypatch.setattr(model, "forward", limited)
+    return asked
+
+
+def test_rows_without_room_are_scored_in_parts(case, monkeypatch, capsys):
+    expected = predicted(case, 10_000)["logits"]
+    asked = cramped(monkeypatch, case[3], 9)
+    np.testing.assert_allclose(predicted(case, 10_000)["logits"], expected, atol=1e-5)
+    assert asked == [33, 17, 9, 9, 9, 6]
+    told = capsys.readouterr().err
+    assert "no room for 33 rows at a time: in 2 parts" in told and "no room for 17 rows at a time: in 4 parts" in told
+
+
+def test_what_was_too_much_is_not_tried_again(case, monkeypatch):
+    asked = cramped(monkeypatch, case[3], 3)
+    predicted(case, 6 * MAX_LENGTH)
+    assert sum(n > 3 for n in asked) <= 2 < len(asked) // 2, "of many batches, each size is refused once"
+
+
+def test_a_single_row_without_room_is_a_sentence(case, monkeypatch):
+    cramped(monkeypatch, case[3], 0)
+    with pytest.raises(ConfigError, match="hardware.eval_tokens: no room for a single row at a time .*DefaultCPU"):
+        predicted(case, 64)

@@ -9,9 +9,10 @@ from tests.shipped import shipped
 from tests.training.test_loop import MLM, NORM, TASK, flat, parts, relative, train
 from tests.training.test_loop import optimizer_of as adamw_of
 from xlt.errors import ConfigError, NonFinite
+from xlt.room import is_full
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Progress
-from xlt.training.memory import fitting, is_full, size_of
+from xlt.training.memory import fitting, size_of
 from xlt.training.optimizer import LearningRate
 from xlt.training.perturbation import FGM, FreeLB
 

@@ -12,6 +12,7 @@ import torch
 from xlt import processes
 from xlt.data.encode import Table, gather
 from xlt.errors import NonFinite
+from xlt.room import Parts
 from xlt.types import Gold, Objective, Outputs
 from xlt.vocabulary import Vocabulary
 
@@ -40,15 +41,21 @@ def predict(
     order = chosen[np.argsort(-lengths, kind="stable")]  # longest first: what does not fit in memory fails at once
     parts: dict[str, list[Outputs]] = {}
     mine, spare = share(list(budgeted(order, lengths[order], budget)))
-    for batch_rows in mine:
-        processes.stop_if_requested("while scoring; run the same command again to go on")
+    room = Parts("hardware.eval_tokens")
+
+    def outputs(batch_rows: np.ndarray) -> dict[str, Outputs]:
         zeros = np.zeros(len(batch_rows), np.int64)
         drawn = gather([table], zeros, batch_rows, zeros, EVAL_SEED, [gold])
         batch = objective.collate(drawn, vocabulary, max_length).to(accelerator.device)
         batch = replace(batch, languages=tuple(drawn.languages))
-        for name, output in model(objective.predict, batch).items():
-            ragged = isinstance(output, list)
-            parts.setdefault(name, []).append([o.cpu().numpy() for o in output] if ragged else output.cpu().numpy())
+        found = model(objective.predict, batch)
+        return {n: [o.cpu().numpy() for o in x] if isinstance(x, list) else x.cpu().numpy() for n, x in found.items()}
+
+    for batch_rows in mine:
+        processes.stop_if_requested("while scoring; run the same command again to go on")
+        found = room.work(outputs, batch_rows)
+        for name in found[0]:
+            parts.setdefault(name, []).append(_side_by_side([part[name] for part in found]))
     parts = in_order({name: outputs[: len(mine) - spare] for name, outputs in parts.items()})
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
@@ -59,6 +66,13 @@ def predict(
             "its weights have run away: train it with a lower train.learning_rate or more train.warmup"
         )
     return joined
+
+
+def _side_by_side(parts: list[Outputs]) -> Outputs:
+    """The outputs of the parts of a batch as the batch's."""
+    if len(parts) == 1:
+        return parts[0]
+    return list(itertools.chain.from_iterable(parts)) if isinstance(parts[0], list) else np.concatenate(parts)
 
 
 def share(batches: list[np.ndarray]) -> tuple[list[np.ndarray], int]:

@@ -14,6 +14,7 @@ from xlt.data.subwords import encoder
 from xlt.errors import NonFinite
 from xlt.evaluation.loop import budgeted
 from xlt.models.pooling import Pool, pool
+from xlt.room import Parts
 from xlt.vocabulary import Vocabulary, model_inputs
 
 
@@ -41,12 +42,17 @@ class Reader:
         lengths = np.minimum(counts + vocabulary.overhead(1), self.max_length)
         order = np.argsort(-lengths, kind="stable")
         vectors_KND = np.empty((len(self.layers), len(texts), self.width), np.float32)
-        for rows in budgeted(order, lengths[order], self.budget):
-            signals.stop_if_requested("while reading sentences; run the same command again to go on")
+        room = Parts("hardware.eval_tokens")
+
+        def fill(rows: np.ndarray) -> None:
             ids = [vocabulary.join((tokens[ends[i] - counts[i] : ends[i]],), self.max_length) for i in rows.tolist()]
             inputs = model_inputs(*vocabulary.pad_rows(ids)) | vocabulary.language_input([language] * len(rows))
             inputs = {name: None if t is None else t.to(self.device) for name, t in inputs.items()}
             vectors_KND[:, rows] = self.model(self._vectors, inputs).cpu().numpy()
+
+        for rows in budgeted(order, lengths[order], self.budget):
+            signals.stop_if_requested("while reading sentences; run the same command again to go on")
+            room.work(fill, rows)
             done(len(rows))
         if not np.isfinite(vectors_KND).all():
             raise NonFinite(

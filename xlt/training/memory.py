@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,16 +10,10 @@ import torch
 
 from xlt import processes
 from xlt.errors import ConfigError
+from xlt.room import is_full, reason
 from xlt.types import Batch
 
 T = TypeVar("T")
-
-_FULL = re.compile(r"DefaultCPUAllocator|not enough memory|out of memory", re.IGNORECASE)
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether it is an allocator's refusal: torch.OutOfMemoryError of a GPU, or a plain RuntimeError of the CPU's."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_FULL.search(str(error))))
 
 
 def size_of(batch: Batch) -> int:
@@ -57,11 +50,11 @@ def in_room(
         except (RuntimeError, MemoryError) as error:
             if not is_full(error):
                 raise
-            reason = str(error).strip().splitlines()[0][:200]
+            told = reason(error)
         # the error is let go of here: its traceback holds the tensors that have no room
         undo()
         largest = max(size_of(batch) for batch in window)
-        _refuse_where_nothing_helps(window, largest, reason)
+        _refuse_where_nothing_helps(window, largest, told)
         most = largest // 2
         tell(
             f"no room for {largest} rows at a time: computing {most} from now on, with the same result; hardware.micro_batch_size={most} says so from the beginning"
@@ -77,15 +70,15 @@ def update(optimizer: torch.optim.Optimizer) -> None:
             raise
         numbers = sum(p.numel() for group in optimizer.param_groups for p in group["params"] if p.grad is not None)
         raise ConfigError(
-            f"model: no room for the optimizer's two moments of {numbers:,} parameters, {8 * numbers:,} bytes ({str(error).strip().splitlines()[0][:200]}); take a smaller "
+            f"model: no room for the optimizer's two moments of {numbers:,} parameters, {8 * numbers:,} bytes ({reason(error)}); take a smaller "
             "model, an adapter (adapter=lora), train.freeze, or hardware=fsdp; the last checkpoint, if there is one, is good"
         ) from error
 
 
-def _refuse_where_nothing_helps(window: list[Batch], largest: int, reason: str) -> None:
+def _refuse_where_nothing_helps(window: list[Batch], largest: int, told: str) -> None:
     if processes.world() > 1:
         raise ConfigError(
-            f"hardware.micro_batch_size: no room for {largest} rows at a time in process {processes.rank()} ({reason}); set it to {max(1, largest // 2)}, and run the "
+            f"hardware.micro_batch_size: no room for {largest} rows at a time in process {processes.rank()} ({told}); set it to {max(1, largest // 2)}, and run the "
             "same command again"
         )
     if largest == 1:
@@ -98,10 +91,10 @@ def _refuse_where_nothing_helps(window: list[Batch], largest: int, reason: str) 
             else f"there are {longest.rows} with {longest.tokens} tokens, {', '.join(codes)}"
         )
         raise ConfigError(
-            f"train.max_length: no room for rows one at a time; {what} ({reason}); lower it, take a smaller model, or hardware.precision=bf16"
+            f"train.max_length: no room for rows one at a time; {what} ({told}); lower it, take a smaller model, or hardware.precision=bf16"
         )
     if any(batch.recut is None for batch in window if size_of(batch) == largest):
         raise ConfigError(
-            f"train.batch_size: no room for an update of {largest} rows, whose loss is of all of them at once ({reason}); lower train.batch_size, or set hardware.micro_batch_size where "
+            f"train.batch_size: no room for an update of {largest} rows, whose loss is of all of them at once ({told}); lower train.batch_size, or set hardware.micro_batch_size where "
             "the objective can be encoded in pieces"
         )
