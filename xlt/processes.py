@@ -56,7 +56,7 @@ def join(backend: str, timeout: float) -> None:
 
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     try:
-        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout), **_store(timeout))
         _talk = distributed.new_group(backend="gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
@@ -64,6 +64,20 @@ def join(backend: str, timeout: float) -> None:
             f"hardware.processes: process {rank()} of {world()} does not reach the others at {where} ({str(error).strip().splitlines()[0]}); check "
             "that each node was started with the same command, and that no firewall stands between them"
         ) from error
+
+
+def _store(timeout: float) -> dict[str, Any]:
+    """Where the processes find each other: of a torchrun on one node that shares its own store, a place for each attempt, since what an earlier one left there leads
+    nowhere. (Nodes count their attempts by themselves, so theirs cannot be told apart here.)"""
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and os.environ.get("GROUP_WORLD_SIZE") == "1"
+    if not shared:
+        return {}
+    from torch import distributed
+
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(address, port, world(), is_master=False, timeout=timedelta(seconds=timeout))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return {"store": distributed.PrefixStore(f"attempt {attempt}", store), "rank": rank(), "world_size": world()}
 
 
 def leave() -> None:

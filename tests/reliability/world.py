@@ -2,7 +2,7 @@
 
 python -m tests.reliability.world DATA [--kills 30] [--processes 2] [--seed 1] [--root DIR] [--out FILE]
 
-DATA: the folder with mono, tatoeba, ntrex and sib200. Each kill is a SIGKILL after a time drawn at random: of the whole process group, or of one process of it. Then no
+DATA: the folder with mono, tatoeba, ntrex and sib200. Each kill is a SIGKILL after a time drawn at random: of all processes of the command, or of one of them. Then no
 process may be left, and the same command is run again, until each stage has had its share of the kills and is finished. What must be equal, byte by byte: weights,
 predictions, losses of each logged update, metrics.json without times.
 """
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from random import Random
 
@@ -45,24 +46,28 @@ def command(stage: str, processes: int) -> list[str]:
     return [stage, "experiment=world_tiny", "run.cache=cache", "hardware.device=cpu", "hardware.threads=1", *several, *STAGES[stage]]  # fmt: skip
 
 
-def members(group: int) -> list[int]:
-    """Living processes of a group."""
+def members(mark: str) -> list[int]:
+    """Living processes that have the mark in their environment: a command, and all that it started, in whatever group or session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                state, _, its = (entry / "stat").read_text().rsplit(") ", 1)[1].split()[:3]
+                if (
+                    mark.encode() in (entry / "environ").read_bytes()
+                    and (entry / "stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+                ):
+                    found.append(int(entry.name))
             except OSError:
-                continue  # it has just ended
-            if int(its) == group and state != "Z":
-                found.append(int(entry.name))
+                continue  # it has just ended, or is not ours
     return found
 
 
 def run(argv: list[str], data: Path, place: Path, draw: Random | None = None, within: float = 0.0) -> tuple[int, float]:
     """(exit code, seconds). With draw, something is killed at a time within so many seconds if it still runs then. RuntimeError if a process is left."""
+    mark = f"XLT_TRIAL={uuid.uuid4().hex}"
     environment = {
         **os.environ,
+        **dict([mark.split("=")]),
         "XLT_DATA": str(data),
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
@@ -84,7 +89,7 @@ def run(argv: list[str], data: Path, place: Path, draw: Random | None = None, wi
         try:
             process.wait(draw.uniform(0, within))
         except subprocess.TimeoutExpired:
-            victims = members(process.pid)
+            victims = members(mark)
             whole = draw.random() < 0.5
             for victim in victims if whole or not victims else [draw.choice(victims)]:
                 try:
@@ -93,9 +98,10 @@ def run(argv: list[str], data: Path, place: Path, draw: Random | None = None, wi
                     continue
     code = process.wait()
     until = time.monotonic() + PATIENCE
-    while left := members(process.pid):
+    while left := members(mark):
         if time.monotonic() > until:
-            os.killpg(process.pid, signal.SIGKILL)
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
             raise RuntimeError(f"{argv[0]}: processes {left} are left {PATIENCE} s after the command ended; see {log}")
         time.sleep(0.1)
     return code, time.monotonic() - began

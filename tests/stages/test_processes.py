@@ -208,6 +208,18 @@ def test_a_dead_process_ends_the_run_and_one_process_goes_on_from_its_checkpoint
     assert apart(run, whole(place, "masked_lm")) < 1e-6
 
 
+def test_processes_end_when_the_one_that_started_them_is_killed(place):
+    process = begun(place, "orphans", "masked_lm", "train.steps=4000")
+    victims = workers(process)
+    assert len(victims) == 2
+    process.kill()
+    process.wait(10)
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in victims):
+        assert time.monotonic() < deadline, said(process)
+        time.sleep(0.1)
+
+
 def test_processes_begin_again_by_themselves_where_asked(place):
     process = begun(place, "restarted", "masked_lm", "hardware.restarts=1")
     os.kill(workers(process)[1], signal.SIGKILL)

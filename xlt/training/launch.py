@@ -17,7 +17,7 @@ from xlt import processes, signals
 from xlt.errors import XltError
 
 RESULT = "XLT_RESULT"  # names the file in which the first process leaves what its stage returned
-STARTER = "XLT_STARTER"  # the process id of the sweep that started this job
+STARTER = "XLT_STARTER"  # the process id of the sweep that started this job, or of the agent
 APART = True  # whether each job of a sweep has a process of its own; tests that replace a stage have it run in theirs
 SHUTDOWN = 30  # seconds between the request to stop and the end by force: long enough to save a checkpoint
 
@@ -51,7 +51,9 @@ def start(hardware, command: list[str]) -> float | None:
 
     with tempfile.TemporaryDirectory(prefix="xlt-") as folder:
         result = Path(folder) / "result"
-        os.environ[RESULT] = str(result)
+        os.environ[RESULT], os.environ[STARTER] = str(result), str(os.getpid())
+        # by default all attempts share one store, and a process that begins again may read where the others were before, and be refused there
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         if hardware.threads is None:
             os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // hardware.processes))
         config = LaunchConfig(
@@ -73,6 +75,7 @@ def start(hardware, command: list[str]) -> float | None:
             raise _ended(failed, hardware) from failed
         finally:
             os.environ.pop(RESULT)
+            os.environ.pop(STARTER)
         return float(result.read_text()) if result.exists() else None
 
 
@@ -112,7 +115,7 @@ def _waited(process: subprocess.Popen) -> int:
 
 
 def end_with_starter() -> None:
-    """If a sweep started this process, have it stopped as by SIGTERM when the sweep is no more, however that ended. On Linux; elsewhere it runs to its end."""
+    """If a sweep or an agent started this process, have it stopped as by SIGTERM when that is no more, however it ended. On Linux; elsewhere it runs to its end."""
     starter = os.environ.pop(STARTER, None)
     if starter is None or not sys.platform.startswith("linux"):
         return
