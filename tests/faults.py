@@ -39,6 +39,56 @@ POINTS = {
 }
 
 
+def _forget_moments() -> None:
+    from xlt.training.checkpoint import Checkpoints
+
+    load = Checkpoints.load
+    Checkpoints.load = lambda self, step, model, optimizer: load(self, step, model, None)
+
+
+def _forget_of_progress(name: str, empty) -> None:
+    from xlt.training.checkpoint import Checkpoints
+
+    load = Checkpoints.load
+    Checkpoints.load = lambda *args: {**load(*args), name: empty}
+
+
+def _forget_draws() -> None:
+    import torch
+
+    torch.manual_seed = lambda seed: None
+
+
+def _forget_rate() -> None:
+    from xlt.training.optimizer import LearningRate
+
+    rate, begun = LearningRate.__call__, []
+
+    def from_zero(self, step):
+        begun[:] = begun or [step]
+        return rate(self, step - begun[0])
+
+    LearningRate.__call__ = from_zero
+
+
+def _forget_order() -> None:
+    from xlt.training import loop
+
+    ahead = loop._ahead
+    loop._ahead = lambda batches, start, stop, workers: ahead(lambda step: batches(step - start), start, stop, workers)
+
+
+# what a resumed run is made to forget, to see that the comparison with a run that was left alone would notice
+FORGETS = {
+    "moments": _forget_moments,
+    "draws": _forget_draws,
+    "learning rate": _forget_rate,
+    "order": _forget_order,
+    "sums of losses": lambda: _forget_of_progress("losses", {}),
+    "tokens": lambda: _forget_of_progress("tokens", 0),
+}
+
+
 class Forks:
     """The process that forks. Use as a context."""
 
@@ -63,10 +113,16 @@ class Forks:
         self._process.wait()
 
     def run(
-        self, argv: list[str], output: Path, point: str | None = None, n: int = 1, signals: tuple[int, ...] = (9,)
+        self,
+        argv: list[str],
+        output: Path,
+        point: str | None = None,
+        n: int = 1,
+        signals: tuple[int, ...] = (9,),
+        forgets: str | None = None,
     ) -> int:
-        """Exit code of `xlt argv` (minus the signal's number if it died of one); what it printed is appended to `output`."""
-        ask = {"argv": argv, "output": str(output), "point": point, "n": n, "signals": signals}
+        """Exit code of `xlt argv` (minus the signal's number if it died of one); what it printed is appended to `output`. forgets: see FORGETS."""
+        ask = {"argv": argv, "output": str(output), "point": point, "n": n, "signals": signals, "forgets": forgets}
         self._process.stdin.write(json.dumps(ask) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
@@ -87,7 +143,7 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _child(argv: list[str], output: str, point: str | None, n: int, signals: list[int]) -> None:
+def _child(argv: list[str], output: str, point: str | None, n: int, signals: list[int], forgets: str | None) -> None:
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -96,6 +152,8 @@ def _child(argv: list[str], output: str, point: str | None, n: int, signals: lis
 
     if point is not None:
         _arm(POINTS[point], n, signals)
+    if forgets is not None:
+        FORGETS[forgets]()
     code = 1
     try:
         code = cli.main(argv)

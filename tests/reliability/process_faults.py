@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from tests.faults import DISK_FULL
+from tests.faults import DISK_FULL, FORGETS
 from tests.stages import test_resume as resume
 from tests.stages import test_sweeps as sweeps
 
@@ -71,6 +71,23 @@ def anywhere(seed: int, folder: Path) -> bool:
         ):
             return False
     return ends_the_same(kind, name)
+
+
+def forgetful(seed: int, folder: Path) -> bool:
+    """The control: a run that is killed and forgets a piece of its state (moments, draws, rate, order, sums, tokens) does not end the same, and that is noticed."""
+    draw, name = Random(f"forgetful {seed}"), name_of("forgetful", seed, folder)
+    forgets = sorted(FORGETS)[seed % len(FORGETS)]
+    resume.whole(bench(), "pretrain")
+    at = (
+        7 if "losses" in forgets else draw.choice([7, 9, 12, 13])
+    )  # sums are written every second update, so other checkpoints have none
+    if resume.run(bench(), "pretrain", name, "update", at) != -signal.SIGKILL:
+        return False
+    try:
+        resume.finish(bench(), "pretrain", name, forgets=forgets)
+    except (AssertionError, FileNotFoundError):
+        return True
+    return False
 
 
 def stopped(seed: int, folder: Path) -> bool:
@@ -190,6 +207,6 @@ def swept(seed: int, folder: Path) -> bool:
 
 
 TRIALS = {
-    "F01": killed, "F01-anywhere": anywhere, "F03": stopped, "F04": saving, "F05": disk_full, "F07": damaged, "F13": occupied, "F14": changed,
+    "F01": killed, "F01-anywhere": anywhere, "F02": forgetful, "F03": stopped, "F04": saving, "F05": disk_full, "F07": damaged, "F13": occupied, "F14": changed,
     "F19": swept,
 }  # fmt: skip

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import corpus, graphs
-from tests.faults import DISK_FULL, Forks
+from tests.faults import DISK_FULL, FORGETS, Forks
 
 TIMINGS = {"seconds", "reading_seconds", "searching_seconds", "tokens_per_second", "peak_memory_bytes"}
 
@@ -74,14 +74,14 @@ def opened(folder: Path) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(folder=folder, commands=commands, forks=forks, whole={}, workers=0)
 
 
-def run(bench, kind: str, name: str, point=None, n=1, signals=(9,), workers=0) -> int:
+def run(bench, kind: str, name: str, point=None, n=1, signals=(9,), workers=0, forgets=None) -> int:
     """Exit code of the command in a run root of its own, but for the data."""
     root = bench.folder / name
     root.mkdir(exist_ok=True)
     places = [f"run.root={root}", f"run.name={kind}", f"run.cache={root / 'cache'}"]
     hardware = ["hardware=debug", "hardware.eval_tokens=64", f"hardware.workers={workers}"]
     command = [*bench.commands[kind], *places, *hardware]
-    return bench.forks.run(command, root / f"{kind}.txt", point, n, signals)
+    return bench.forks.run(command, root / f"{kind}.txt", point, n, signals, forgets)
 
 
 def outcome(bench, kind: str, name: str) -> dict:
@@ -131,6 +131,19 @@ def finish(bench, kind: str, name: str, **options) -> None:
     assert [f for f in found["files"] if found["files"][f] != expected["files"][f]] == [], said
     left = [p.name for p in (bench.folder / name / kind).rglob(".*") if p.name.startswith((".tmp-", ".before-"))]
     assert left == []
+
+
+@pytest.mark.parametrize("forgets", FORGETS)
+def test_a_piece_of_state_that_is_forgotten_is_noticed(bench, forgets):
+    """The control: with any of it switched off, the comparison that the other tests rest on fails."""
+    name = f"forgets {forgets}".replace(" ", "-")
+    whole(bench, "pretrain")
+    assert run(bench, "pretrain", name, "update", 7) == -signal.SIGKILL
+    try:
+        finish(bench, "pretrain", name, forgets=forgets)
+    except (AssertionError, FileNotFoundError):
+        return
+    pytest.fail(f"a run that forgets its {forgets} when it is resumed ends as one that was left alone")
 
 
 @pytest.mark.parametrize(
