@@ -88,6 +88,7 @@ def test_trimmed_to_one_language(shell, place, tmp_path):
 
 
 def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(shell, place, tmp_path):
+    pytest.importorskip("gensim", reason="gensim is an extra: pip install 'xlt[static-embeddings]'")
     begun = {}
     for init in ("random", "mean", "focus"):
         assert extend(shell, place, f"run.name={init}", f"mode.init={init}").code == 0
@@ -109,8 +110,9 @@ def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(she
             == 0
         )
         begun[init] = metrics(tmp_path / f"runs/{init}/pretrain")["forgetting"]["loss"]
-    # Of 400 sentences, PPMI vectors are too poor for focus: it began above random here (5.92 against 5.58), so it is not asserted.
-    assert begun["mean"][NEW]["before"] < begun["random"][NEW]["before"] - 0.05, begun
+    for init in ("mean", "focus"):  # by how much differs with the model and the text, and with fewer than ten occurrences focus knows nothing
+        assert begun[init][NEW]["before"] < begun["random"][NEW]["before"] - 0.03, begun
+    print({i: {c: b[c]["before"] for c in b} for i, b in begun.items()})
     assert set(begun["mean"]) == {NEW, *OLD}
     old, new = (
         AutoModelForCausalLM.from_pretrained(p).eval()
