@@ -1,4 +1,4 @@
-"""mode.init=focus where its answer is known: a language that is an old one with half of its words written otherwise."""
+"""mode.init=focus where the old pieces do tell of the new ones: a language that is an old one with half of its words written otherwise."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import random
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WORDS, NEXT, LENGTH = 80, 4, 12
 TINY = ["model=gpt2_tiny", "model.width=32", "model.feed_forward=64", "model.attention_heads=2", "model.layers=1"]
@@ -39,7 +37,7 @@ def forms(letters: str, seed: int) -> list[str]:
     return found
 
 
-def test_focus_finds_the_old_word_of_a_new_form_and_begins_below_random(shell, tmp_path):
+def test_focus_begins_below_random(shell, tmp_path):
     pytest.importorskip("gensim", reason="gensim is an extra: pip install 'xlt[static-embeddings]'")
     old_forms, new_forms = forms("abcdefgh", 1), forms("rstuvwxyz", 2)
     both = [new_forms[i] if i % 2 else old_forms[i] for i in range(WORDS)]
@@ -58,14 +56,4 @@ def test_focus_finds_the_old_word_of_a_new_form_and_begins_below_random(shell, t
         assert shell("pretrain", *data, *LEARN, *on, "languages.train=[sw]", f"run.name={init}").code == 0
         found = json.loads((tmp_path / f"runs/{init}/pretrain/metrics.json").read_text())
         begun[init] = found["forgetting"]["loss"]["sw"]["before"]
-    print(begun)
-    place = tmp_path / "runs/focus/extend/model"
-    pieces, rows_VD = AutoTokenizer.from_pretrained(place), AutoModelForCausalLM.from_pretrained(place).get_input_embeddings().weight.detach()
-    near = []
-    for new, old in list(zip(new_forms, old_forms, strict=True))[1::2]:
-        [a], [b] = (pieces.encode(word, add_special_tokens=False)[:1] for word in (new, old))
-        if pieces.convert_ids_to_tokens(a).endswith(new) and pieces.convert_ids_to_tokens(b).endswith(old):
-            cosines_V = torch.cosine_similarity(rows_VD[a][None], rows_VD)
-            near.append(int((cosines_V > cosines_V[b]).sum()) <= 5)
-    print(len(near), sum(near))
-    assert begun["focus"] < begun["random"] - 0.3, begun
+    assert begun["focus"] < begun["random"] - 0.3, begun  # measured: random 6.26, mean 7.58, focus 5.63
