@@ -111,7 +111,6 @@ def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(she
         )
         begun[init] = metrics(tmp_path / f"runs/{init}/pretrain")["forgetting"]["loss"]
     # focus begins below random in test_focus.py and on Yoruba (README), and above it here: 5.80 against 5.58. 3 epochs of 400 sentences teach fastText little.
-    print({i: b[NEW]["before"] for i, b in begun.items()})
     assert begun["mean"][NEW]["before"] < begun["random"][NEW]["before"] - 0.03, begun
     assert set(begun["mean"]) == {NEW, *OLD}
     old, new = (
