@@ -122,6 +122,14 @@ def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(she
         assert torch.allclose(old(ids).logits, new(ids).logits[..., :700], atol=1e-6)
 
 
+def test_focus_with_no_piece_frequent_enough(shell, place):
+    pytest.importorskip("gensim", reason="gensim is an extra: pip install 'xlt[static-embeddings]'")
+    answer = extend(shell, place, "mode.init=focus", "mode.min_count=1000000")
+    assert answer.code == 2 and answer.err[0].startswith(
+        "xlt: languages.train: no piece occurs mode.min_count=1000000 times; lower it, or set mode.init=mean"
+    )
+
+
 def test_replay_and_what_is_forgotten(shell, place, tmp_path):
     assert extend(shell, place, "run.name=swahili", "mode.init=mean").code == 0
     everyone, start = f"languages.train=[{NEW},{','.join(OLD)}]", "runs/swahili/extend"
