@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A language that a small model has never seen: pieces added, begun in four ways or not at all, trained further with and without replay, what is forgotten; then the old model trimmed to five languages.
+# A language that a small model has never seen: pieces added, begun in four ways or not at all, trained further with and without replay, what is forgotten; then the old model trimmed to five languages. Needs gensim (xlt[static-embeddings]) for focus.
 # XLT_DATA: the folder with ntrex and swadesh. RUNS: folder of the runs. A stage that is finished is not run again. XLT: the command, if it is not on the PATH.
 set -euo pipefail
 : "${XLT_DATA:?the folder that holds ntrex and swadesh}"

@@ -88,6 +88,7 @@ def test_trimmed_to_one_language(shell, place, tmp_path):
 
 
 def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(shell, place, tmp_path):
+    pytest.importorskip("gensim", reason="gensim is an extra: pip install 'xlt[static-embeddings]'")
     begun = {}
     for init in ("random", "mean", "focus"):
         assert extend(shell, place, f"run.name={init}", f"mode.init={init}").code == 0
@@ -109,8 +110,8 @@ def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(she
             == 0
         )
         begun[init] = metrics(tmp_path / f"runs/{init}/pretrain")["forgetting"]["loss"]
-    # Of 400 sentences, PPMI vectors are too poor for focus: it began above random here (5.92 against 5.58), so it is not asserted.
-    assert begun["mean"][NEW]["before"] < begun["random"][NEW]["before"] - 0.05, begun
+    # focus begins below random in test_focus.py and on Yoruba (README), and above it here: 5.80 against 5.58. 3 epochs of 400 sentences teach fastText little.
+    assert begun["mean"][NEW]["before"] < begun["random"][NEW]["before"] - 0.03, begun
     assert set(begun["mean"]) == {NEW, *OLD}
     old, new = (
         AutoModelForCausalLM.from_pretrained(p).eval()
@@ -119,6 +120,14 @@ def test_extended_old_outputs_stay_and_informed_rows_begin_below_random_ones(she
     ids = torch.tensor([[0, 300, 301, 302, 500, 2]])
     with torch.no_grad():
         assert torch.allclose(old(ids).logits, new(ids).logits[..., :700], atol=1e-6)
+
+
+def test_focus_with_no_piece_frequent_enough(shell, place):
+    pytest.importorskip("gensim", reason="gensim is an extra: pip install 'xlt[static-embeddings]'")
+    answer = extend(shell, place, "mode.init=focus", "mode.min_count=1000000")
+    assert answer.code == 2 and answer.err[0].startswith(
+        "xlt: languages.train: no piece occurs mode.min_count=1000000 times; lower it, or set mode.init=mean"
+    )
 
 
 def test_replay_and_what_is_forgotten(shell, place, tmp_path):

@@ -79,20 +79,28 @@ def keep_rows(model, kept_K: np.ndarray) -> None:
             elif value is not None and value >= 0:
                 setattr(config, name, new[value])
     pad = model.config.pad_token_id
-    embeddings = model.get_input_embeddings()
-    if embeddings.padding_idx is not None:
-        embeddings.padding_idx = pad
+    for embeddings in (model.get_input_embeddings(), *_further(model).values()):
+        if embeddings.padding_idx is not None:
+            embeddings.padding_idx = pad
 
 
 @torch.no_grad()
 def add_rows(
     model, first: int, rows_KD: torch.Tensor, outputs_KD: torch.Tensor | None, biases_K: torch.Tensor | None
 ) -> None:
-    """Rows for K new pieces with ids from `first` on. outputs_KD: of a head that is not tied; biases_K: of a head that has some. In place."""
-    count = len(rows_KD)
+    """Rows for K new pieces with ids from `first` on. outputs_KD: of a head that is not tied; biases_K: of a head that has some. In place.
+
+    ConfigError if encoder and decoder read by different tables: rows_KD are of one.
+    """
+    count, table_VD = len(rows_KD), model.get_input_embeddings().weight
+    if not all(torch.equal(each.weight, table_VD) for each in _further(model).values()):
+        raise ConfigError(
+            "model.init_from: its encoder and decoder have different embeddings, so new pieces would need rows of both; take a model that shares them"
+        )
     if model.get_input_embeddings().num_embeddings < first + count:
         _resize(model, first + count)
-    model.get_input_embeddings().weight[first : first + count] = rows_KD
+    for embeddings in (model.get_input_embeddings(), *_further(model).values()):
+        embeddings.weight[first : first + count] = rows_KD
     if outputs_KD is not None and not tied(model):
         model.get_output_embeddings().weight[first : first + count] = outputs_KD
     for bias_V in _biases(model):
@@ -117,6 +125,7 @@ def _tables(model) -> list[torch.Tensor]:
     """Everything with a row for each piece, once."""
     head = model.get_output_embeddings()
     weights = [model.get_input_embeddings().weight] + ([] if tied(model) else [head.weight])
+    weights += [embeddings.weight for embeddings in _further(model).values()]
     return [w.data for w in weights] + _biases(model)
 
 
@@ -132,10 +141,38 @@ def _biases(model) -> list[torch.Tensor]:
     return [t.view(-1) for t in found.values()] if has else []
 
 
+def _further(model) -> dict[str, torch.nn.Embedding]:
+    """{name: table of the encoder or decoder that is another memory than the model's own}: BART with an untied head has three."""
+    own = model.get_input_embeddings().weight
+    return {
+        name: module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if name.endswith(".embed_tokens") and module.weight is not own and module.weight.shape == own.shape
+    }
+
+
+def _apart(model) -> dict[str, torch.nn.Parameter]:
+    """{name: bias that is another memory than the head's own}: BERT's and RoBERTa's with an untied head."""
+    own = getattr(model.get_output_embeddings(), "bias", None)
+    if own is None:
+        return {}
+    every = model.named_parameters(remove_duplicate=False)
+    return {name: p for name, p in every if name in _BIASES and p is not own and p.shape == own.shape}
+
+
 def _resize(model, size: int) -> None:
-    """transformers' own, new rows undefined; its padding_idx is kept."""
-    pad = model.get_input_embeddings().padding_idx
+    """transformers' own, new rows undefined; its padding_idx is kept.
+
+    With an untied head, transformers makes one memory of tables and biases that were several, or forgets some, and then saves what it cannot load.
+    They are put back, each resized.
+    """
+    pad, further, apart = model.get_input_embeddings().padding_idx, _further(model), _apart(model)
     model.resize_token_embeddings(size, mean_resizing=False)
+    for name, module in further.items():
+        module.weight, module.num_embeddings = _longer(module.weight, size), size
+        _put(model, name, module)
+    for name, bias_V in apart.items():
+        _put(model, name, _longer(bias_V, size))
     embeddings = model.get_input_embeddings()
     embeddings.padding_idx = pad
     model.config.vocab_size = size
@@ -144,6 +181,18 @@ def _resize(model, size: int) -> None:
         raise ConfigError(
             f"model.init_from: {type(model).__name__} has rows for pieces that could not be resized; take another architecture"
         )
+
+
+def _longer(old: torch.nn.Parameter, size: int) -> torch.nn.Parameter:
+    """Its first rows, and zeros after them where there are fewer."""
+    new = old.new_zeros(size, *old.shape[1:])
+    new[: len(old)] = old[:size]
+    return torch.nn.Parameter(new, requires_grad=old.requires_grad)
+
+
+def _put(model, name: str, value) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, value)
 
 
 def extra_files(init_from: str) -> list[Path]:

@@ -114,11 +114,11 @@ class _Anew:
         return iter(self.sentences())
 
 
-def require_gensim() -> None:
-    """ConfigError with the remedy if it is not installed."""
+def require_gensim(who: str = "objective: SkipGram learns word vectors") -> None:
+    """ConfigError with the remedy if it is not installed. who: the setting, and what it does, as the message begins."""
     try:
         import gensim  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            "objective: SkipGram learns word vectors with gensim, which is not installed here; pip install 'xlt[static-embeddings]'"
+            f"{who} with gensim, which is not installed here; pip install 'xlt[static-embeddings]'"
         ) from error

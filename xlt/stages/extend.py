@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from xlt import signals
-from xlt.alignment.cooccurrences import learn_vectors
-from xlt.alignment.vectors import read_vec
+from xlt.alignment.vectors import StaticVectors, read_vec
 from xlt.data.sampling import language_shares
 from xlt.errors import ConfigError, DataError
 from xlt.models.build import known_task
@@ -27,6 +26,7 @@ from xlt.models.new_rows import (
     wechsel_mixtures,
 )
 from xlt.models.vocabulary import add_rows, load_whole, output_rows
+from xlt.objectives.skipgram import SkipGram, require_gensim
 from xlt.run import RunDirectory, parent_lineage, peak_memory
 from xlt.stages.setup import tokenizer_of
 from xlt.stages.vocabulary import CHECKED, largest_difference, logits_of, read_languages, size_of, write_model
@@ -42,11 +42,15 @@ from xlt.vocabulary import language_codes
 
 REPORT_ROWS = 2000  # texts a language on which old and new tokenizer are compared
 MOST_PIECES = 50_000  # most frequent ones that get a vector of init=focus
+# fastText's defaults, which FOCUS (Dobler and de Melo 2023) leaves as they are; fewer buckets, for pieces have far fewer n-grams than words
+FASTTEXT = {"negatives": 5, "learning_rate": 0.05, "subsample": 1e-4, "min_ngram": 3, "max_ngram": 6, "buckets": 200_000}
 
 
 def run(cfg) -> float:
     """The mean fertility of the new languages, those of cfg.languages.train, with the new pieces."""
     mode, start, screen = cfg.mode, cfg.model.init_from, Screen()
+    if mode.init is Init.focus:
+        require_gensim("mode.init: focus learns vectors of pieces")
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     codes, data = read_languages(cfg)
     old, model = tokenizer_of(cfg), load_whole(start)
@@ -181,27 +185,39 @@ def rows_of_new(cfg, model, old, new, added: list[str], texts: list[str], others
 
 
 def by_focus(cfg, new, first: int, texts: list[str], others: list[str]) -> dict[int, Mixture]:
-    """{new id: mixture}. Vectors are the house's, positive PMI of pieces, in place of fastText, on text of the new languages and the others in equal
-    parts: a script that no old language has would overlap in digits and commas only."""
+    """{new id: mixture}. fastText vectors of pieces, on text of the new languages and the others in equal parts: a script that no old language has
+    would overlap in digits and commas only. A piece below mode.min_count gets none, and is not mixed of either: vectors that hardly moved from
+    where they began are alike by chance."""
     share = max(1, len(texts) // max(1, len(others)))
-    more = (
-        [row["text"] for code in others for row in islice(cfg.dataset.rows("text", code, "train"), share)]
-        if others
-        else []
-    )
+    more = (row["text"] for code in others for row in islice(cfg.dataset.rows("text", code, "train"), share))
     ids = new([*texts, *more], add_special_tokens=False, verbose=False)["input_ids"]
-    table = learn_vectors(([str(i) for i in row] for row in ids), cfg.mode.width, MOST_PIECES, cfg.mode.window)
+    rows = [new.convert_ids_to_tokens(row) for row in ids]
+    table = learned(cfg, rows)
     special = set(new.all_special_ids)
-    seen_N = torch.tensor([int(word) for word in table.words])
-    useful_N = table.vectors.norm(dim=1) > 0
-    old_N = useful_N & torch.tensor([i < first and i not in special for i in seen_N.tolist()])
-    new_N = useful_N & (seen_N >= first)
+    seen_N = torch.tensor(new.convert_tokens_to_ids(table.words))
+    old_N = torch.tensor([i < first and i not in special for i in seen_N.tolist()])
+    new_N = seen_N >= first
     if not old_N.any():
         raise DataError(
             "languages.train: its text has no old piece, of which new ones could be mixed; set mode.init=mean, or give more text"
         )
     found = focus_mixtures(table.vectors[new_N], table.vectors[old_N], seen_N[old_N])
     return dict(zip(seen_N[new_N].tolist(), found, strict=True))
+
+
+def learned(cfg, rows: list[list[str]]) -> StaticVectors:
+    """fastText's skip-gram of pieces, one thread, so the same text gives the same. DataError if no piece is frequent enough."""
+    mode = cfg.mode
+    most = Counter(piece for row in rows for piece in row).most_common(1)
+    if not most or most[0][1] < mode.min_count:
+        raise DataError(
+            f"languages.train: no piece occurs mode.min_count={mode.min_count} times; lower it, or set mode.init=mean"
+        )
+    model = SkipGram(
+        subwords=True, cbow=False, joint=False, width=mode.width, window=mode.window, min_count=mode.min_count, max_vocab=MOST_PIECES,
+        epochs=mode.epochs, workers=1, **FASTTEXT,
+    )  # fmt: skip
+    return model.learn(lambda: rows, cfg.seed, lambda told: signals.stop_if_requested("while learning vectors"))[0]
 
 
 def by_wechsel(cfg, old, new, first: int, texts: list[str]) -> dict[int, Mixture]:

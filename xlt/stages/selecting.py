@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xlt.errors import ConfigError
+from xlt.models.build import known_task
 from xlt.reporting.tables import NOTES
 from xlt.stages.protocols import config_of
 from xlt.training.candidates import Candidates
@@ -48,20 +49,32 @@ def select(rule: str, init_from: str, model, dev_score: Callable[[], float], hig
     if rule == "source-dev":
         return {}
     candidates = candidates_of(init_from)
+    adapter, sources = model.adapter, (known_task(init_from) or {}).get("source_languages", [])
+
+    def put(step: int | None) -> list[int] | None:
+        steps = candidates.load_mean(model) if step is None else candidates.load(step, model)
+        if adapter is not None:
+            adapter.reread(sources)
+        return steps
+
     if rule == "average":
-        return {"steps": candidates.load_mean(model)}
+        return {"steps": put(None)}
+    if adapter is not None and adapter.languages:
+        adapter.speak(sources)  # as it was fine-tuned, so that these weights can be put back
     own = {name: weight.clone() for name, weight in unique_weights(model).items()}
     step = json.loads((candidates.folder.parent / "metrics.json").read_text(encoding="utf-8"))["step"]
     scores = {step: dev_score()}  # of the weights that are there
     for other in candidates.steps():
         if other != step:
-            candidates.load(other, model)
+            put(other)
             scores[other] = dev_score()
     best = min(scores, key=lambda s: (-scores[s] if higher_is_better else scores[s], s))
     if best == step:
         model.load_state_dict(own, strict=False)
+        if adapter is not None:
+            adapter.reread(sources)
     else:
-        candidates.load(best, model)
+        put(best)
     return {"step": best, "target_dev": {str(s): scores[s] for s in sorted(scores)}}
 
 

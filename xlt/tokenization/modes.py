@@ -58,7 +58,8 @@ class Extend:
     """pieces: added at most. alpha, sample, max_repeats: how sentences are drawn from several languages, as in learning. character_coverage: of
     SentencePiece. mixture: share of the new pieces' unigram model in the mixture of both, in (0, 1).
 
-    vectors, source, neighbours, temperature: of init=wechsel; width, window: of init=focus.
+    vectors, source, neighbours, temperature: of init=wechsel; width, window, epochs, min_count: of
+    init=focus.
     """
 
     folder: str
@@ -75,9 +76,12 @@ class Extend:
     temperature: float
     width: int
     window: int
+    epochs: int
+    min_count: int
 
     def __post_init__(self):
-        _positive(self, "pieces", "sample", "max_repeats", "neighbours", "temperature", "width", "window")
+        _positive(self, "pieces", "sample", "max_repeats", "neighbours", "temperature")
+        _positive(self, "width", "window", "epochs", "min_count")
         if not 0 < self.mixture < 1:
             raise ConfigError(f"mode.mixture: {self.mixture} is not between 0 and 1; 0.5 weighs both models alike")
         if not 0 < self.character_coverage <= 1:

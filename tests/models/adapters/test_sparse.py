@@ -90,6 +90,17 @@ def test_differences_add_up(place, tmp_path):
     with pytest.raises(ConfigError, match="no adapter of sw"):
         again.adapter.speak(["sw"])
 
+    # weights of another checkpoint of the same fine-tuning, with its source language in them: the others read its task, too
+    with torch.no_grad():
+        for name, p in weights.items():
+            p.copy_(source[name] + 3 * own[name])
+    again.adapter.reread(["en"])
+    for code in ("en", "de", "en"):
+        again.adapter.speak([code])
+        for name, p in weights.items():
+            expected = seen[code][name] + 2 * own[name]
+            assert torch.allclose(p, expected, atol=1e-5), (code, name)
+
 
 def test_composing_with_nothing_is_the_base():
     weights = {"a": torch.nn.Parameter(torch.randn(4))}

@@ -46,6 +46,9 @@ class Adapter(Protocol):
         if self.below is not None:
             self.below.speak(languages)
 
+    def reread(self, languages: Sequence[str]) -> None:
+        """The weights were put in from elsewhere, as they were while it learned from these languages; needed where `speak` writes weights."""
+
     def write(self, folder: Path) -> None:
         """Its weights, into an existing folder."""
 

@@ -114,6 +114,20 @@ class Sparse(Adapter):
             compose(self.weights, self.origin, [holder.differences[code], *own])
             self._spoken = code
 
+    @torch.no_grad()
+    def reread(self, languages: Sequence[str]) -> None:
+        """The task's differences anew, as what these weights have beyond the base with its source language; else `speak` would bring back the old."""
+        if self.below is None or not self.languages:
+            return
+        code, own = spoken_by(self.below, languages), self.differences[""]
+        now = {name: self.weights[name].detach().flatten()[places] for name, (places, _) in own.items()}
+        compose(self.weights, self.origin, [self.below.differences[code]])
+        self.differences[""] = {
+            name: (places, (now[name] - self.weights[name].flatten()[places]).cpu()) for name, (places, _) in own.items()
+        }
+        compose(self.weights, self.origin, [self.below.differences[code], self.differences[""]])
+        self._spoken = code
+
     @property
     def origin(self) -> dict[str, torch.Tensor]:
         """The base's weights, without any difference."""
