@@ -27,6 +27,7 @@ LEVEL = {
             "processes",
             "safety",
             "limited_yaml",
+            "room",
         ),
         1,
     ),
@@ -38,6 +39,7 @@ LEVEL = {
 SIDEWAYS = {  # between rooms of one level
     ("types", "vocabulary"),
     ("processes", "signals"),
+    ("room", "processes"),
     ("vocabulary", "surface"),
     ("vocabulary", "languages"),
     ("surface", "languages"),

@@ -32,14 +32,12 @@ if [[ $PARTS == *a* ]]; then
   done
 fi
 
-if [[ $PARTS == *b* ]]; then  # in languages that SIB-200, UNER and the raw text have; the encoder learns masked LM first, then languages on it
-  raw=(dataset=mono dataset.root="$XLT_DATA/mono" model=pretrained train.batch_tokens=2048 train.max_length=64 train.eval_every=0 train.save_every=100 train.eval_rows=20 train.steps="$MLM")
-  stage pretrain "${raw[@]}" run.name=adapters/mlm model.init_from="$B" train.learning_rate=5e-4
-  M=$RUNS/adapters/mlm/pretrain
-  stage pretrain "${raw[@]}" run.name=adapters/languages model.init_from="$M" adapter=madx_language languages.train=[en,pt,zh] adapter.learning_rate=1e-3
+if [[ $PARTS == *b* ]]; then  # in languages that SIB-200, UNER and the raw text have; language adapters by masked LM on the same encoder that all weights begin from
+  stage pretrain dataset=mono dataset.root="$XLT_DATA/mono" model=pretrained train.batch_tokens=2048 train.max_length=64 train.eval_every=0 train.save_every=100 train.eval_rows=20 \
+    train.steps="$MLM" run.name=adapters/languages model.init_from="$B" adapter=madx_language languages.train=[en,pt,zh] adapter.learning_rate=1e-3
   for dataset in sib200 uner; do
     task $dataset "madx-$dataset" "$RUNS/adapters/languages/pretrain" [pt,zh] adapter=madx_task adapter.learning_rate=3e-3
-    task $dataset "madx-$dataset-full" "$M" [pt,zh]
+    task $dataset "madx-$dataset-full" "$B" [pt,zh]
   done
 fi
 

@@ -33,7 +33,7 @@ def test_both_directions_of_each_pair_are_scored(shell, tmp_path):
         json.loads(line) for line in (tmp_path / "runs/main/align/learning/ja-en.jsonl").read_text().split("\n")[:-1]
     ]
     assert [line["round"] for line in history] == list(range(1, 11)) and history[-1]["updates"] == 100
-    assert history[-1]["loss"] < history[0]["loss"] / 3
+    assert history[-1]["loss"] < 0.65 * history[0]["loss"]
     one = shell("align", *data, *SMALL, "run.name=one", "languages.train=[en,zh]")
     assert one.code == 0
     alone = metrics(tmp_path, "one")["results"]["graph_files"]["nn_mrr"]

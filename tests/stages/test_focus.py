@@ -9,7 +9,13 @@ import pytest
 
 WORDS, NEXT, LENGTH = 80, 4, 12
 TINY = ["model=gpt2_tiny", "model.width=32", "model.feed_forward=64", "model.attention_heads=2", "model.layers=1"]
-LEARN = ["objective=causal_lm", "train.batch_tokens=1000", "train.learning_rate=0.01", "train.max_length=64", "hardware=debug"]
+LEARN = [
+    "objective=causal_lm",
+    "train.batch_tokens=1000",
+    "train.learning_rate=0.01",
+    "train.max_length=64",
+    "hardware=debug",
+]
 
 
 def language(folder, code: str, written: list[str], rows: int, seed: int) -> None:

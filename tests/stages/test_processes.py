@@ -153,6 +153,23 @@ def test_two_processes_learn_what_one_does(place, kind, hardware):
     assert first["n"] == second["n"] and close(second["results"], first["results"])
 
 
+@pytest.mark.parametrize("hardware", ["ddp", "fsdp"])
+@pytest.mark.parametrize("adapter", ["lora", "pfeiffer"])
+def test_two_processes_learn_the_adapter_that_one_does(place, adapter, hardware):
+    base = whole(place, "classification")
+    command = ["finetune", "languages.source=[en]", "objective.dropout=0", "model=pretrained", f"model.init_from={base}", *PACE, f"adapter={adapter}"]  # fmt: skip
+    found = []
+    for name, more in (("one", []), (hardware, [f"hardware={hardware}", "hardware.device=cpu"])):
+        run = place.folder / "runs" / f"{adapter}-{name}" / "finetune"
+        if not run.exists():
+            finish(start(place.folder, *command, f"run.name={adapter}-{name}", *more))
+        [file] = (run / "model").glob("adapter*.safetensors")
+        tensors = load_file(file)
+        found.append(torch.cat([tensors[key].double().flatten() for key in sorted(tensors)]))
+    one, two = found
+    assert float((one - two).norm() / one.norm()) < 1e-6 and one.norm() > 0
+
+
 def test_scores_of_two_processes_are_those_of_one_row_by_row(place):
     model = whole(place, "classification")
     found = {}

@@ -43,7 +43,14 @@ from xlt.vocabulary import language_codes
 REPORT_ROWS = 2000  # texts a language on which old and new tokenizer are compared
 MOST_PIECES = 50_000  # most frequent ones that get a vector of init=focus
 # fastText's defaults, which FOCUS (Dobler and de Melo 2023) leaves as they are; fewer buckets, for pieces have far fewer n-grams than words
-FASTTEXT = {"negatives": 5, "learning_rate": 0.05, "subsample": 1e-4, "min_ngram": 3, "max_ngram": 6, "buckets": 200_000}
+FASTTEXT = {
+    "negatives": 5,
+    "learning_rate": 0.05,
+    "subsample": 1e-4,
+    "min_ngram": 3,
+    "max_ngram": 6,
+    "buckets": 200_000,
+}
 
 
 def run(cfg) -> float:

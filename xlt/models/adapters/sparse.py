@@ -123,7 +123,8 @@ class Sparse(Adapter):
         now = {name: self.weights[name].detach().flatten()[places] for name, (places, _) in own.items()}
         compose(self.weights, self.origin, [self.below.differences[code]])
         self.differences[""] = {
-            name: (places, (now[name] - self.weights[name].flatten()[places]).cpu()) for name, (places, _) in own.items()
+            name: (places, (now[name] - self.weights[name].flatten()[places]).cpu())
+            for name, (places, _) in own.items()
         }
         compose(self.weights, self.origin, [self.below.differences[code], self.differences[""]])
         self._spoken = code
