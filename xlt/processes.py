@@ -1,7 +1,7 @@
 """The processes that work on one run together: which of them this is, and how they agree. One process is the ordinary case, and costs nothing.
 
-Knows nothing of models or rows. Whatever the processes tell each other goes over a group of its own on the CPU, which waits as long as the first one
-needs to read its data; gradients go over the run's default group, whose timeout ends a run with a process that hangs.
+Knows nothing of models or rows. What all say at once goes over a group of its own on the CPU, gradients over the run's default group: the timeout of both ends a run with a
+process that hangs. What the first one does for all goes over a third, which waits as long as it needs, to read its data for example.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from xlt.errors import ConfigError, Interrupted, XltError
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=7)  # of those that wait for the first one
-_talk = None  # the group over which plain values go
+_talk = None  # the group over which what the first process did goes
+_council = None  # that over which each says something
 
 
 def launched() -> bool:
@@ -46,7 +47,7 @@ def join(backend: str, timeout: float) -> None:
 
     ConfigError if the others cannot be reached.
     """
-    global _talk
+    global _talk, _council
     if not launched() or _talk is not None:
         return
     from torch import distributed
@@ -58,6 +59,7 @@ def join(backend: str, timeout: float) -> None:
     try:
         distributed.init_process_group(backend, timeout=timedelta(seconds=timeout), **_store(timeout))
         _talk = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        _council = distributed.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         raise ConfigError(
@@ -82,12 +84,12 @@ def _store(timeout: float) -> dict[str, Any]:
 
 def leave() -> None:
     """Part in good order; a process that ends without it makes the others complain."""
-    global _talk
+    global _talk, _council
     if _talk is not None:
         from torch import distributed
 
         distributed.destroy_process_group()
-        _talk = None
+        _talk = _council = None
 
 
 def gather(value: T) -> list[T]:
@@ -97,7 +99,7 @@ def gather(value: T) -> list[T]:
     from torch import distributed
 
     found: list[Any] = [None] * world()
-    distributed.all_gather_object(found, value, group=_talk)
+    distributed.all_gather_object(found, value, group=_council)
     return found
 
 
