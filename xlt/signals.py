@@ -17,6 +17,7 @@ from xlt.errors import Interrupted
 T = TypeVar("T")
 
 _received: int | None = None
+_tell: Callable[[int], None] | None = None
 
 
 def install() -> None:
@@ -28,6 +29,12 @@ def install() -> None:
 def requested() -> int | None:
     """Number of the signal that asked to stop, or None."""
     return _received
+
+
+def tell(listener: Callable[[int], None] | None) -> None:
+    """Have listener(number) called when the first signal comes: what this process waits for may not ask."""
+    global _tell
+    _tell = listener
 
 
 def stop_if_requested(where: str) -> None:
@@ -59,3 +66,5 @@ def _receive(signum: int, _frame) -> None:
     if _received is not None:
         os._exit(128 + signum)
     _received = signum
+    if _tell is not None:
+        _tell(signum)

@@ -107,19 +107,28 @@ def build_stage(cfg: DictConfig) -> StageRun:
     ]
     problems += _missing(OmegaConf.to_container(cfg))
     try:
-        resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False, enum_to_str=True)
+        plain = _resolved(cfg)
     except OmegaConfBaseException as error:  # what has no value cannot be referred to either
         raise ConfigError(problems or f"{error.full_key}: {messages.plain(_reason(error))}") from error
-    problems += _booleans_as_languages(resolved)
-    closed = {name: _closed(name, cls, resolved.get(name), problems) for name, cls in CLOSED.items()}
-    built = {name: _collect(resolved.get(name), name, problems) for name in OPEN}
+    problems += _booleans_as_languages(plain)
+    closed = {name: _closed(name, cls, plain.get(name), problems) for name, cls in CLOSED.items()}
+    built = {name: _collect(plain.get(name), name, problems) for name in OPEN}
     if not problems:
-        problems += rules.check(**closed) + rules.fits(resolved["stage"], **built)
-        problems += rules.selection(resolved["selection"]) + rules.layout(resolved["stage"], resolved["export"])
+        problems += rules.check(**closed) + rules.fits(plain["stage"], **built)
+        problems += rules.selection(plain["selection"]) + rules.layout(plain["stage"], plain["export"])
     if problems:
         raise ConfigError(problems)
-    plain = {name: resolved[name] for name in ("stage", "seed", "selection", "export")}
-    return StageRun(**plain, resolved=redact(resolved), **closed, **built)
+    named = {name: plain[name] for name in ("stage", "seed", "selection", "export")}
+    return StageRun(**named, resolved=redact(plain), **closed, **built)
+
+
+def resolved(cfg: DictConfig) -> dict:
+    """The config as config.yaml says it, plain values. Nothing is built. OmegaConfBaseException if a value refers to one that is not there."""
+    return redact(_resolved(cfg))
+
+
+def _resolved(cfg: DictConfig) -> dict:
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False, enum_to_str=True)
 
 
 def build_node(node: dict | None, path: str) -> Any:

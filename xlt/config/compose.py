@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xlt import limited_yaml, processes
-from xlt.config import messages, paths, schema
-from xlt.config.build import build_stage, trust
+from xlt import limited_yaml, processes, signals
+from xlt.config import messages, paths, schema, sweeps
+from xlt.config.build import build_stage, resolved, trust
 from xlt.errors import ConfigError, Interrupted
 from xlt.run import Finished, RunDirectory
 from xlt.training import launch
@@ -30,7 +31,7 @@ REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecod
 
 
 class JobFailed(Exception):
-    """A job of a sweep failed in another process, where its error was printed; carries its exit code here."""
+    """A job of a sweep failed on another machine, where its error was printed; carries its exit code here."""
 
 
 def run(
@@ -43,51 +44,70 @@ def run(
 ) -> int:
     """Compose the config of `stage` and call function(StageRun) once, or once per job of a sweep; returns the exit code.
 
-    A job that fails does not take the others of its sweep with it; a signal does. launches: a config may ask for several processes, which are started then.
+    A job that fails does not take the others of its sweep with it; a signal does. launches: a config may ask for several processes, which are started then, and
+    each job of a sweep has a process of its own.
     """
     _register()
     argv = [_whole(argument) for argument in argv]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of Hydra's own report
-    home, swept = os.getpid(), _swept(argv)
-    codes: list[int] = []
-    jobs: list[str] = []
+    swept, flags, board = _swept(argv), argv[len(_overrides(argv)) :], sweeps.Board()
     failure: list[Exception] = []
 
-    def job(cfg: DictConfig):
-        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        if failure:  # an earlier job was stopped by a signal
-            return None
-        try:
-            if sweep:
-                jobs.append(_name_job(cfg, HydraConfig.get(), swept))
-                codes.append(0)
-            if cfg.stage != stage:
-                raise ConfigError(f"stage: {cfg.stage} is not what was called; run xlt {cfg.stage} instead")
-            if "languages=joint" in HydraConfig.get().overrides.task and cfg.languages.source is not None:
-                raise ConfigError(
-                    f"languages.source: {list(cfg.languages.source)} stands over languages=joint, which learns from every language; add languages.source=null where an experiment names its source, or leave out languages=joint"
-                )
-            built = build_stage(cfg)
-            if sweep and launches and launch.APART and not processes.launched():
-                RunDirectory.refuse_finished(built.run.dir, built.stage, built.resolved, built.run.overwrite)
-                return launch.apart([stage, *_job(argv, cfg), *_plugged(plugins)])
-            if launches and launch.needed(built.hardware):
-                return launch.start(built.hardware, [stage, *(_job(argv, cfg) if sweep else argv), *_plugged(plugins)])
+    def work(cfg: DictConfig, command: list[str]):
+        if cfg.stage != stage:
+            raise ConfigError(f"stage: {cfg.stage} is not what was called; run xlt {cfg.stage} instead")
+        if "languages=joint" in HydraConfig.get().overrides.task and cfg.languages.source is not None:
+            raise ConfigError(
+                f"languages.source: {list(cfg.languages.source)} stands over languages=joint, which learns from every language; add languages.source=null where an experiment names its source, or leave out languages=joint"
+            )
+        command = [stage, *command, *_plugged(plugins)]
+        if _in_sweep() and launches and launch.APART and not processes.launched():
+            return _apart(cfg, command, board)
+        built = build_stage(cfg)
+        if launches and launch.needed(built.hardware):
+            value = launch.start(built.hardware, command)
+        else:
             launch.join(built.hardware)
             value = function(built)
-            launch.leave_result(value)
-            processes.leave()
-            return value
+        launch.leave_result(value)
+        processes.leave()
+        return value
+
+    def single(cfg: DictConfig):
+        try:
+            return work(cfg, argv)
         except Finished as finished:
             print(finished)
         except Exception as error:
-            if not sweep or (isinstance(error, Interrupted) and os.getpid() == home):
-                failure.append(error)  # raised below: through Hydra it would print a line of its own first
-            elif os.getpid() == home:
-                codes[-1] = report(error)
-            else:  # a launcher's worker: only what is raised there is seen here
-                raise JobFailed(report(error)) from None
+            failure.append(error)  # raised below: through Hydra it would print a line of its own first
         return None
+
+    def one_of_many(cfg: DictConfig):
+        if os.getpid() == board.home:
+            board.open()
+        else:  # of a launcher
+            signals.install()
+        if failure or board.stopped():
+            return None
+        name, code, value = sweeps.name_job(cfg, HydraConfig.get(), swept), 0, None
+        try:
+            value = work(cfg, sweeps.command_of(flags, cfg))
+        except Finished as finished:
+            print(finished, flush=True)
+            value = launch.result_of(cfg.run.dir)
+        except Interrupted as error:
+            if os.getpid() == board.home:
+                failure.append(error)
+                return None
+            code = report(error)
+        except Exception as error:
+            code = report(error)
+        if not board.note(HydraConfig.get().job.num, name, code) and code:
+            raise JobFailed(code)
+        return value
+
+    def job(cfg: DictConfig):
+        return one_of_many(cfg) if _in_sweep() else single(cfg)
 
     limited_yaml.refuse_overrides(_overrides(argv))
     for path in (
@@ -99,6 +119,8 @@ def run(
     refused, before = None, sys.argv
     sys.argv = [f"xlt {stage}", *argv]
     try:
+        if {"-m", "--multirun"} & set(flags):
+            board.open()
         for module in plugins:
             trust(module)
         hydra.main(version_base="1.3", config_path=str(paths.conf_dir()), config_name=stage)(job)()
@@ -106,17 +128,33 @@ def run(
         return failed.args[0]
     except REFUSALS as error:
         refused = error
+    except ValueError:  # a sweeper that asks for the best of jobs of which none gave a value
+        if not (failure or signals.requested() or any(code for _, code in board.noted())):
+            raise
     finally:
         sys.argv = before
+        swept_over, jobs = board.place is not None, board.noted()
+        board.close()
     if refused is not None:
         raise ConfigError(problems(refused, stage, _overrides(argv), paths.user_dirs(argv))) from refused
     if failure:
         raise failure[0]
-    if failed := [f"{name} (exit code {code})" for name, code in zip(jobs, codes, strict=True) if code]:
-        print(
-            f"{len(jobs) - len(failed)} of {len(jobs)} jobs are finished; not {', '.join(failed)}. Run the same command again: what is finished stays as it is"
-        )
-    return next((code for code in codes if code), 0)
+    if swept_over:
+        signals.stop_if_requested(launch.IN_SWEEP)
+    if told := sweeps.summary(jobs):
+        print(told)
+    return next((code for _, code in jobs if code), 0)
+
+
+def _in_sweep() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _apart(cfg: DictConfig, command: list[str], board: sweeps.Board) -> float | None:
+    """A job in a process of its own, unless what it would make is there. What is wrong with its config is told there, where it is built: this process stays light."""
+    with suppress(OmegaConfBaseException):
+        RunDirectory.refuse_finished(cfg.run.dir, cfg.stage, resolved(cfg), cfg.run.overwrite)
+    return launch.apart(command, cfg.run.dir, board.stopped)
 
 
 def problems(error: Exception, stage: str, overrides: list[str], folders: list[Path]) -> list[str]:
@@ -196,39 +234,5 @@ def _swept(argv: list[str]) -> set[str]:
     return {messages.key_of(o) for o in _overrides(argv) if _is_sweep(o)}
 
 
-def _job(argv: list[str], cfg: DictConfig) -> list[str]:
-    """The command line of one job of a sweep."""
-    flags = [a for a in argv[len(_overrides(argv)) :] if a not in ("-m", "--multirun")]
-    return [
-        *HydraConfig.get().overrides.task,
-        f"run.name={_quoted(cfg.run.name)}",
-        f"run.dir={_quoted(cfg.run.dir)}",
-        *flags,
-    ]
-
-
-def _quoted(value: str) -> str:
-    """As Hydra reads it back."""
-    return value if re.fullmatch(r"[\w./+-]+", value) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def _plugged(plugins: list[str]) -> list[str]:
     return [word for module in plugins for word in ("--plugin", module)]
-
-
-def _name_job(cfg: DictConfig, job: DictConfig, swept: set[str]) -> str:
-    """A job of a sweep gets a run directory of its own, named by what it overrides, unless the sweep itself names it. Returns what to call the job."""
-    # Hydra's record of a sweep lies in the way of run directories, and config.yaml and manifest.json of each job say more
-    (Path(job.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
-    swept = swept | set(job.sweeper.get("params") or {})
-    own = [o for o in job.overrides.task if messages.key_of(o) in swept]
-    name = f"job {job.job.num + 1}: {' '.join(own)}"
-    print(name, flush=True)
-    if not own or swept & {"run.name", "run.dir"}:
-        return name
-    # of characters that Hydra reads without quotes, so that model.init_from=runs/NAME/seed-1/finetune can be typed
-    suffix = "_".join(re.sub(r"[^\w.+-]+", "-", o) for o in own)
-    named = "${run.name}" in OmegaConf.to_container(cfg.run)["dir"]
-    with open_dict(cfg):
-        cfg.run["name" if named else "dir"] += f"/{suffix}"
-    return name

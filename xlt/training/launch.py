@@ -11,14 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from xlt import processes, signals
-from xlt.errors import XltError
+from xlt import files, processes
+from xlt.errors import Interrupted, XltError
 
 RESULT = "XLT_RESULT"  # names the file in which the first process leaves what its stage returned
 STARTER = "XLT_STARTER"  # the process id of the sweep that started this job, or of the agent
 APART = True  # whether each job of a sweep has a process of its own; tests that replace a stage have it run in theirs
+IN_SWEEP = "in a sweep; run the same command again to go on"
 SHUTDOWN = 30  # seconds between the request to stop and the end by force: long enough to save a checkpoint
 
 
@@ -51,6 +53,7 @@ def start(hardware, command: list[str]) -> float | None:
 
     with tempfile.TemporaryDirectory(prefix="xlt-") as folder:
         result = Path(folder) / "result"
+        outer = os.environ.get(RESULT)
         os.environ[RESULT], os.environ[STARTER] = str(result), str(os.getpid())
         # by default all attempts share one store, and a process that begins again may read where the others were before, and be refused there
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
@@ -74,44 +77,58 @@ def start(hardware, command: list[str]) -> float | None:
         except ChildFailedError as failed:
             raise _ended(failed, hardware) from failed
         finally:
-            os.environ.pop(RESULT)
             os.environ.pop(STARTER)
+            os.environ.pop(RESULT)
+            if outer is not None:  # a sweep waits for it
+                os.environ[RESULT] = outer
         return float(result.read_text()) if result.exists() else None
 
 
-def apart(command: list[str]) -> float | None:
+def apart(command: list[str], directory: str, stopped: Callable[[], int | None]) -> float | None:
     """Run `xlt COMMAND`, a job of a sweep, in a process of its own, so that whatever ends it ends no other; returns what the stage returned.
 
-    Ended with its exit code if it fails, Interrupted if a signal asked this process to stop: the job is told, and saves before it ends.
+    directory: of the run, where that is kept for a later start of the sweep. stopped: the signal that asks the sweep to stop, or None.
+    Ended with its exit code if it fails, Interrupted if it was to stop: the job is told, and saves before it ends.
     """
-    where = "in a sweep; run the same command again to go on"
-    signals.stop_if_requested(where)
-    with tempfile.TemporaryDirectory(prefix="xlt-") as folder:
-        result = Path(folder) / "result"
-        environment = {**os.environ, RESULT: str(result), STARTER: str(os.getpid())}
-        # in a session of its own: a terminal's Ctrl-C would reach it beside the signal that is passed on, and a second signal ends it without saving
-        process = subprocess.Popen([sys.executable, "-m", "xlt", *command], env=environment, start_new_session=True)
-        code = _waited(process)
-        signals.stop_if_requested(where)
-        if code < 0:
-            name = signal.Signals(-code).name
-            memory = ", by the system perhaps for want of memory" if code == -signal.SIGKILL else ""
-            raise Ended(128 - code, f"this job was ended by {name}{memory}")
-        if code:
-            raise Ended(code, None)
-        return float(result.read_text()) if result.exists() else None
+    environment = {**os.environ, RESULT: os.path.abspath(_result(directory)), STARTER: str(os.getpid())}
+    # in a session of its own: a terminal's Ctrl-C would reach it beside the signal that is passed on, and a second signal ends it without saving
+    process = subprocess.Popen([sys.executable, "-m", "xlt", *command], env=environment, start_new_session=True)
+    try:
+        code = _waited(process, stopped)
+    except BaseException:  # a launcher's signal: it saves before its process group is cleared away
+        process.terminate()
+        process.wait(SHUTDOWN)
+        raise
+    if signum := stopped():
+        raise Interrupted(signum, f"stopped by {signal.Signals(signum).name} {IN_SWEEP}")
+    if code < 0:
+        memory = ", by the system perhaps for want of memory" if code == -signal.SIGKILL else ""
+        raise Ended(128 - code, f"this job was ended by {signal.Signals(-code).name}{memory}")
+    if code:
+        raise Ended(code, None)
+    return result_of(directory)
 
 
-def _waited(process: subprocess.Popen) -> int:
+def _waited(process: subprocess.Popen, stopped: Callable[[], int | None]) -> int:
     """Its exit code; a signal that comes meanwhile is passed on, once."""
     told = False
     while True:
         try:
             return process.wait(0.1)
         except subprocess.TimeoutExpired:
-            if not told and (signum := signals.requested()):
+            if not told and (signum := stopped()):
                 process.send_signal(signum)
                 told = True
+
+
+def _result(directory: str) -> Path:
+    return Path(directory) / ".result"
+
+
+def result_of(directory: str) -> float | None:
+    """What a finished job of a sweep returned."""
+    place = _result(directory)
+    return float(place.read_text()) if place.exists() else None
 
 
 def end_with_starter() -> None:
@@ -121,6 +138,8 @@ def end_with_starter() -> None:
         return
     import ctypes
 
+    # Slurm sends it to every process of a job that is to make room; it is meant for the launcher, which then stops this one
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     pr_set_pdeathsig = 1  # prctl(2)
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != int(starter):  # it ended before it could be watched
@@ -131,7 +150,7 @@ def leave_result(value: float | None) -> None:
     """Tell the process that started this one what the stage returned."""
     place = os.environ.get(RESULT)
     if place and processes.leads() and value is not None:
-        Path(place).write_text(repr(float(value)))
+        files.write_text(Path(place), repr(float(value)))
 
 
 def _ended(failed, hardware) -> Ended:
