@@ -96,6 +96,8 @@ def run(
             print(finished, flush=True)
             value = launch.result_of(cfg.run.dir)
         except Interrupted as error:
+            if board.abandoned():  # nobody waits for this process, but joblib would keep it for minutes
+                os._exit(error.exit_code)
             if os.getpid() == board.home:
                 failure.append(error)
                 return None
@@ -128,9 +130,12 @@ def run(
         return failed.args[0]
     except REFUSALS as error:
         refused = error
-    except ValueError:  # a sweeper that asks for the best of jobs of which none gave a value
-        if not (failure or signals.requested() or any(code for _, code in board.noted())):
+    except Exception as error:
+        stopped = failure or (board.place is not None and signals.requested())
+        if not (stopped or any(code for _, code in board.noted())):
             raise
+        if not stopped:  # such as one that asks for the best of jobs of which none gave a value
+            print(f"xlt: the sweeper gave up after jobs had failed ({type(error).__name__}: {error})", file=sys.stderr)
     finally:
         sys.argv = before
         swept_over, jobs = board.place is not None, board.noted()

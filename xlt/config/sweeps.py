@@ -67,12 +67,18 @@ class Board:
                 return int(told)
         except OSError:
             pass
+        return int(signal.SIGTERM) if self.abandoned() else None
+
+    def abandoned(self) -> bool:
+        """Whether the process that began the sweep is no more, though it left the folder."""
+        if os.getpid() == self.home:
+            return False
         try:
             with open(self.place / "lock") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:  # it is held; or this is another machine
-            return None
-        return int(signal.SIGTERM)
+            return False
+        return True
 
     def _stop(self, signum: int) -> None:
         (self.place / "stop").write_text(str(int(signum)), encoding="utf-8")
