@@ -206,7 +206,36 @@ def swept(seed: int, folder: Path) -> bool:
     return kept and enough and sweeps.outcomes(place, name) == whole
 
 
+@cache
+def odd_alone() -> tuple[Path, tuple]:
+    """(folder, the outcome of one job by itself)."""
+    folder, _ = swept_alone()
+    sweeps.make_odd(folder)
+    single = [word for word in sweeps.ODDLY if word != "-m"]
+    answer = sweeps.ended(sweeps.begun(folder, *sweeps.TASK, *sweeps.PACE, "run.name=single/alone", *single))
+    if answer.code:
+        raise RuntimeError(answer.said)
+    return folder, sweeps.outcomes(folder, "single")["alone"]
+
+
+def failed(seed: int, folder: Path) -> bool:
+    """One job of four raises, exits, is killed or has no memory: the others finish, as by themselves, and the same command, run again, runs that one alone."""
+    how, code = [("raises", 1), ("exits", 5), ("killed", 137), ("full", 71)][seed % 4]
+    (place, single), name = odd_alone(), name_of("failed", seed, folder)
+    hows = Random(f"failed {seed}").sample([how, "calm", "quiet", "still"], 4)
+    command = [*sweeps.TASK, *sweeps.PACE, f"run.name={name}", f"dataset.how={','.join(hows)}", *sweeps.ODDLY]
+    sweeps.make_odd(place)
+    first = sweeps.ended(sweeps.begun(place, *command))
+    before = sweeps.outcomes(place, name)
+    (place / "well").touch()
+    again = sweeps.ended(sweeps.begun(place, *command))
+    after = sweeps.outcomes(place, name)
+    told = "3 of 4 jobs are finished" in first.said and again.said.count("is finished; see") == 3
+    same = all(outcome == single for outcome in [*before.values(), *after.values()])
+    return (first.code, again.code, len(before), len(after)) == (code, 0, 3, 4) and told and same
+
+
 TRIALS = {
     "F01": killed, "F01-anywhere": anywhere, "F02": forgetful, "F03": stopped, "F04": saving, "F05": disk_full, "F07": damaged, "F13": occupied, "F14": changed,
-    "F19": swept,
+    "F19": swept, "F19-kinds": failed,
 }  # fmt: skip

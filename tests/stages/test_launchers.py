@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.test_sweeps import ODD, PACE, TASK, begun, ended, gone, job_of, outcomes, place  # noqa: F401  a fixture
+from tests.stages.test_sweeps import ODDLY, PACE, TASK, begun, ended, gone, job_of, make_odd, outcomes, place  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.slow
 LONG = [*TASK, *PACE, "train.steps=4000", "-m"]
@@ -86,15 +86,12 @@ def test_a_submitted_job_that_makes_room_goes_on_where_it_was(place):  # noqa: F
 def test_a_search_knows_what_its_jobs_scored(place):  # noqa: F811
     """A second start hears it from the run directories; where every job failed, that is what is told."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="hydra-optuna-sweeper is not installed")
-    (place / "odd_data.py").write_text(ODD)
-    (place / "conf/dataset").mkdir(parents=True, exist_ok=True)
-    (place / "conf/dataset/odd.yaml").write_text("defaults: [demo]\n_target_: odd_data.Odd\nname: odd\nhow: calm\n")
+    make_odd(place)
     search = ["hydra/sweeper=optuna", "+hydra.sweeper.sampler.seed=1", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1", "hydra.sweeper.direction=maximize"]  # fmt: skip
-    mine = ["-m", "--config-dir", "conf", "--plugin", "odd_data"]
-    command = [*TASK, *PACE, "dataset=odd", *search, "train.learning_rate=interval(1e-4,1e-2)"]
+    command = [*TASK, *PACE, *search, "train.learning_rate=interval(1e-4,1e-2)"]
     said = []
     for _ in range(2):
-        answer = ended(begun(place, *command, "run.name=search", *mine))
+        answer = ended(begun(place, *command, "run.name=search", *ODDLY))
         assert answer.code == 0, answer.said
         said.append(answer.said.count("is finished; see"))
         found = (place / "runs/optimization_results.yaml").read_text()
@@ -102,6 +99,6 @@ def test_a_search_knows_what_its_jobs_scored(place):  # noqa: F811
         assert len(scores) == 2 and float(re.search(r"best_value: (\S+)", found)[1]) == max(scores)
         (place / "runs/optimization_results.yaml").unlink()
     assert said == [0, 2]
-    failed = ended(begun(place, *command, "dataset.how=raises", "run.name=hopeless", *mine))
+    failed = ended(begun(place, *command, "dataset.how=raises", "run.name=hopeless", *ODDLY))
     assert failed.code == 1 and "0 of 2 jobs are finished" in failed.said, failed.said
     assert failed.said.count("ValueError: odd") == 2 and "the sweeper gave up after jobs had failed" in failed.said

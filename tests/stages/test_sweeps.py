@@ -12,16 +12,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from xlt.training.launch import result_of
+
 pytestmark = pytest.mark.slow
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}  # fmt: skip
 TASK = ["finetune", "dataset=demo", "tokenizer.path=runs/t/tokenize", "languages.source=[en]", "model=tiny"]
 PACE = ["train.epochs=null", "train.steps=12", "train.batch_size=8", "train.save_every=2", "train.eval_every=6", "train.eval_rows=8"]  # fmt: skip
 ODD = '''
-"""A data set that ends its process in a way of its own."""
+"""A data set that ends its process in a way of its own, as long as there is no file `well`."""
 
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from xlt.data.demo import Demo
 
@@ -31,6 +34,8 @@ class Odd(Demo):
     how: str
 
     def rows(self, view, language, split):
+        if Path("well").exists():
+            return super().rows(view, language, split)
         if self.how == "raises":
             raise ValueError("odd")
         if self.how == "exits":
@@ -41,6 +46,18 @@ class Odd(Demo):
             bytearray(1 << 60)
         return super().rows(view, language, split)
 '''
+
+
+ODDLY = ["dataset=odd", "-m", "--config-dir", "conf", "--plugin", "odd_data"]
+
+
+def make_odd(folder):
+    """Let `xlt ... ODDLY` find that data set."""
+    (folder / "well").unlink(missing_ok=True)
+    (folder / "odd_data.py").write_text(ODD, encoding="utf-8")
+    (folder / "conf/dataset").mkdir(parents=True, exist_ok=True)
+    preset = "defaults: [demo]\n_target_: odd_data.Odd\nname: odd\nhow: calm\n"
+    (folder / "conf/dataset/odd.yaml").write_text(preset, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +122,7 @@ def gone(pid, seconds=10):
         time.sleep(0.05)
 
 
-def test_a_killed_job_is_all_that_a_second_start_runs(place):
+def test_a_killed_job_is_all_that_a_second_start_runs(place, monkeypatch):
     """Two models, three seeds; the end is that of a sweep that was left alone, bit by bit."""
     sweep = [*TASK, *PACE, "-m", "seed=1,2,3", "model.layers=1,2"]
     whole = ended(begun(place, *sweep, "run.name=whole"))
@@ -125,27 +142,43 @@ def test_a_killed_job_is_all_that_a_second_start_runs(place):
     assert again.code == 0 and again.said.count("is finished; see") == 5, again.said
     assert all(p.stat().st_mtime_ns == then for p, then in finished.items())
     assert outcomes(place, "struck") == outcomes(place, "whole") and len(outcomes(place, "whole")) == 6
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPROFILEIMPORTTIME", "1")
+    third = ended(begun(place, *sweep, "run.name=struck"))
+    assert third.code == 0 and third.said.count("is finished; see") == 6, third.said
+    assert "| xlt.config.compose" in re.sub(" +", " ", third.said) and "torch" not in third.said
+    monkeypatch.undo()
+    other = ended(begun(place, *sweep, "run.name=struck", "train.weight_decay=0.3", "seed=1,2", "model.layers=1"))
+    assert other.code == 78 and other.said.count("train.weight_decay was") == 2, other.said
 
 
 def test_jobs_end_in_every_way_and_the_others_finish(place):
-    (place / "odd_data.py").write_text(ODD)
-    (place / "conf/dataset").mkdir(parents=True, exist_ok=True)
-    (place / "conf/dataset/odd.yaml").write_text(
-        "defaults: [demo]\n_target_: odd_data.Odd\nname: odd\nhow: calm\n", encoding="utf-8"
-    )
-    sweep = [*TASK, *PACE, "dataset=odd", "run.name=odd", "dataset.how=calm,raises,exits,killed,full,quiet", "-m"]
-    command = [*sweep, "--config-dir", "conf", "--plugin", "odd_data"]
+    make_odd(place)
+    command = [*TASK, *PACE, "run.name=odd", "dataset.how=calm,raises,exits,killed,full,quiet", *ODDLY]
     first = ended(begun(place, *command))
     why = {"raises": "exit code 1", "exits": "exit code 5", "killed": "SIGKILL (exit code 137)", "full": "exit code 71"}
     assert first.code == 1, first.said
-    assert "2 of 6 jobs are finished" in first.said, first.said
-    assert all(
-        re.search(rf"^  job \d: dataset.how={how}: {re.escape(what)}$", first.said, re.M) for how, what in why.items()
-    ), first.said
-    done = [p.parent.parent.name for p in (place / "runs/odd").glob("*/finetune/metrics.json")]
-    assert sorted(done) == ["dataset.how-calm", "dataset.how-quiet"]
-    weights = [(place / f"runs/odd/{name}/finetune/model/model.safetensors").read_bytes() for name in done]
-    assert weights[0] == weights[1]
+    assert "2 of 6 jobs are finished" in first.said and "ValueError: odd" in first.said, first.said
+    for how, what in why.items():
+        assert re.search(rf"^  job \d: dataset.how={how}: {re.escape(what)}$", first.said, re.MULTILINE), first.said
+    assert list(outcomes(place, "odd")) == ["dataset.how-calm", "dataset.how-quiet"]
+    (place / "well").touch()
+    again = ended(begun(place, *command))
+    assert again.code == 0 and again.said.count("is finished; see") == 2, again.said
+    alone = ended(begun(place, *TASK, *PACE, "run.name=single/alone", *(word for word in ODDLY if word != "-m")))
+    assert alone.code == 0, alone.said
+    single = outcomes(place, "single")["alone"]
+    assert len(found := outcomes(place, "odd")) == 6 and all(outcome == single for outcome in found.values())
+
+
+def test_jobs_of_several_processes(place):
+    """Each job begins its own; what its stage returned reaches the sweep, for a search."""
+    answer = ended(
+        begun(place, *TASK, *PACE, "hardware=ddp", "hardware.device=cpu", "run.name=ranks", "-m", "seed=1,2")
+    )
+    assert answer.code == 0, answer.said
+    for name, (scores, _) in outcomes(place, "ranks").items():
+        assert result_of(place / "runs/ranks" / name / "finetune") == scores["demo"]["accuracy"]["en"]
+        assert json.loads((place / "runs/ranks" / name / "finetune/manifest.json").read_text())["processes"] == 2
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
