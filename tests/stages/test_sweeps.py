@@ -107,10 +107,10 @@ def job_of(command, name) -> int:
 
 
 def outcomes(folder, name):
-    """Of each job: its weights, and its scores."""
+    """Of each finished job: its scores, and its weights."""
     found = {}
-    for run in sorted((folder / "runs" / name).glob("*/finetune")):
-        scores = json.loads((run / "metrics.json").read_text())["results"]
+    for file in sorted((folder / "runs" / name).glob("*/finetune/metrics.json")):
+        run, scores = file.parent, json.loads(file.read_text())["results"]
         found[run.parent.name] = (scores, (run / "model" / "model.safetensors").read_bytes())
     return found
 
