@@ -77,6 +77,8 @@ def test_a_submitted_job_that_makes_room_goes_on_where_it_was(place):  # noqa: F
         os.kill(process, signal.SIGUSR2)
     gone(job, 30)
     assert (answer := ended(command)).code == 0, answer.said
+    logs = "".join(file.read_text() for file in (place / "runs").rglob("*_log.*"))
+    assert logs.count("checkpoint saved, run the same command again") == 1, "it did not save what it had"
     alone = ended(begun(place, *TASK, *PACE, "train.steps=300", "seed=1", "run.name=roomy/alone"))
     assert alone.code == 0, alone.said
     found = outcomes(place, "room")
