@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.test_sweeps import ODDLY, PACE, TASK, begun, ended, gone, job_of, make_odd, outcomes, place  # noqa: F401  a fixture
+from tests.stages.test_sweeps import ODDLY, PACE, TASK, begun, ended, gone, job_of, make_odd, outcomes, parent_of, place  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.slow
 LONG = [*TASK, *PACE, "train.steps=4000", "-m"]
@@ -17,10 +17,6 @@ TWO = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 @pytest.fixture
 def joblib():
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
-
-
-def parent_of(pid):
-    return int(re.search(r"^PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M)[1])
 
 
 def test_two_jobs_at_a_time_of_which_one_is_killed(place, joblib):  # noqa: F811
