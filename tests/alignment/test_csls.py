@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xlt.alignment import csls
+from xlt.alignment import csls, largest
 
 
 def spaces(n=40, m=55, d=8, seed=0, dtype=torch.float64):
@@ -36,8 +36,7 @@ def by_definition(x, y, score, k):
 @pytest.mark.parametrize("block", [1, 55 * 7, 2**23])
 @pytest.mark.parametrize("score", csls.SCORES)
 def test_nearest_is_the_formula_for_any_size_of_block(monkeypatch, block, score):
-    monkeypatch.setattr(csls, "BLOCK", block)
-    monkeypatch.setattr(csls, "TILE", block)
+    monkeypatch.setattr(largest, "TILE", block)
     x, y = spaces()
     values, indices = csls.nearest(x, y, 6, score, k=10)
     expected = by_definition(x, y, score, 10).sort(dim=1, descending=True)
@@ -86,8 +85,7 @@ def test_of_equal_scores_the_lower_index_comes_first(top):
 
 @pytest.mark.parametrize("block", [1, 100, 2**23])
 def test_mutual_neighbours(monkeypatch, block):
-    monkeypatch.setattr(csls, "BLOCK", block)
-    monkeypatch.setattr(csls, "TILE", block)
+    monkeypatch.setattr(largest, "TILE", block)
     x, y = spaces()
     scores, cosine = by_definition(x, y, "csls", 5), x @ y.T
     forward, backward = scores.argmax(1), scores.argmax(0)
@@ -111,7 +109,7 @@ def test_inverted_softmax_is_stable_for_a_large_beta():
 
 
 def test_of_equal_scores_the_lower_index_comes_first_across_tiles(monkeypatch):
-    monkeypatch.setattr(csls, "TILE", 4)
+    monkeypatch.setattr(largest, "TILE", 4)
     y = torch.tensor(
         [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
     )

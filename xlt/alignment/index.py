@@ -1,31 +1,26 @@
-"""Exact search by inner product: the same neighbours, in the same order, whether faiss finds them or torch does. No approximate index.
+"""Exact search by inner product: the same neighbours, in the same order, however many items are searched at a time. No approximate index.
 
-Both multiply in float32, whose last bits depend on the order of additions, so they only name candidates. These are scored again in float64, and taken where a
-bound on float32's error proves that nothing better was left out; where it does not (many items are almost equally near), all items are scored in float64.
+Products in float32, whose last bits depend on the order of additions, only name candidates. These are scored again in float64, and taken where a bound on
+float32's error proves that nothing better was left out; where it does not (many items are almost equally near), all items are scored in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-
 import torch
 
-from xlt.alignment.csls import BLOCK, blocks
+from xlt.alignment.csls import best
+from xlt.alignment.largest import Largest, tiles
 
 SPARE = 8  # candidates beyond those asked for: the more, the oftener the bound is enough
-
-Finder = Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
+BLOCK = 2**23  # products in float64 held at once where all items are scored
+PART = 2**19  # numbers of candidates and queries multiplied at once: 4 MB, which stay in the cache
 
 
 class Index:
     """items_MD float32 in which to search by inner product; by cosine, if all are of length 1."""
 
-    def __init__(self, items_MD: torch.Tensor, backend: str | None = None):
-        """backend: faiss or torch; None: faiss where it is installed and the items lie in the computer's own memory."""
+    def __init__(self, items_MD: torch.Tensor):
         self.items_MD = items_MD.float().contiguous()
-        self.backend = backend or ("faiss" if items_MD.device.type == "cpu" and has_faiss() else "torch")
-        self._find = {"faiss": _faiss, "torch": _torch}[self.backend](self.items_MD)
         self._longest = float(self.items_MD.norm(dim=1).max()) if len(items_MD) else 0.0
 
     def __len__(self) -> int:
@@ -44,10 +39,15 @@ class Index:
             return queries_ND.new_empty(empty, dtype=torch.float64), torch.empty(
                 empty, dtype=torch.long, device=queries_ND.device
             )
-        size = min(top + SPARE, len(self))
-        found_NC, candidates_NC = self._find(queries_ND, size)
+        return self._settled(queries_ND, best(queries_ND, self.items_MD, min(top + SPARE, len(self))), top)
+
+    def _settled(
+        self, queries_ND: torch.Tensor, found: tuple[torch.Tensor, torch.Tensor], top: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """search_exactly from the best products in float32 and their places: `top` and SPARE of them, or all."""
+        found_NC, candidates_NC = found
         scores_NT, indices_NT = _ranked(self._exact(queries_ND, candidates_NC), candidates_NC, top)
-        if size < len(self):
+        if candidates_NC.shape[1] < len(self):
             error_N = self._error(queries_ND, torch.float32)
             sure_N = scores_NT[:, -1] > found_NC.amin(1).double() + error_N
             unsure_K = (~sure_N).nonzero()[:, 0]
@@ -58,7 +58,7 @@ class Index:
     def _exact(self, queries_ND: torch.Tensor, candidates_NC: torch.Tensor) -> torch.Tensor:
         """float64 scores_NC. Equal items have equal scores, for each is added up in the same order; a matrix product does not promise that."""
         scores_NC = torch.empty(candidates_NC.shape, dtype=torch.float64, device=candidates_NC.device)
-        step = max(1, BLOCK // max(1, 2 * candidates_NC.shape[1] * self.items_MD.shape[1]))
+        step = max(1, PART // max(1, candidates_NC.shape[1] * self.items_MD.shape[1]))
         for start in range(0, len(queries_ND), step):
             part = slice(start, start + step)
             products_KCD = self.items_MD[candidates_NC[part]].double() * queries_ND[part, None].double()
@@ -81,35 +81,14 @@ class Index:
         return torch.cat([scores for scores, _ in ranked]), torch.cat([indices for _, indices in ranked])
 
 
-@cache
-def has_faiss() -> bool:
-    """Whether it is installed."""
-    try:
-        import faiss  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def _faiss(items_MD: torch.Tensor) -> Finder:
-    import faiss
-
-    index = faiss.IndexFlatIP(items_MD.shape[1])
-    index.add(items_MD.numpy())
-
-    def find(queries_ND: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        scores_NC, indices_NC = index.search(queries_ND.numpy(), size)
-        return torch.from_numpy(scores_NC), torch.from_numpy(indices_NC)
-
-    return find
-
-
-def _torch(items_MD: torch.Tensor) -> Finder:
-    def find(queries_ND: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        best = [products_KM.topk(size, dim=1) for _, products_KM in blocks(queries_ND, items_MD)]
-        return torch.cat([each.values for each in best]), torch.cat([each.indices for each in best])
-
-    return find
+def search_both(x: Index, y: Index, top: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+    """(y.search_exactly(items of x, top), x.search_exactly(items of y, top)), of one set of products. Neither is empty."""
+    found = [Largest(len(a), min(top + SPARE, len(b)), a.items_MD) for a, b in ((x, y), (y, x))]
+    for tile in tiles(x.items_MD, y.items_MD):
+        found[0].add(*tile)
+        found[1].add_transposed(*tile)
+    best_of_x, best_of_y = ((each.values_NK, each.indices_NK) for each in found)
+    return y._settled(x.items_MD, best_of_x, min(top, len(y))), x._settled(y.items_MD, best_of_y, min(top, len(x)))
 
 
 def _ranked(scores_NC: torch.Tensor, candidates_NC: torch.Tensor, top: int) -> tuple[torch.Tensor, torch.Tensor]:

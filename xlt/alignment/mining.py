@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from xlt.alignment.csls import unit
-from xlt.alignment.index import Index
+from xlt.alignment.index import Index, search_both
 
 
 class Margin(str, Enum):
@@ -61,7 +61,8 @@ def mine(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int, margin: Margin, matchin
         none = torch.empty(0, dtype=torch.long)
         return Pairs(none, none, torch.empty(0, dtype=torch.float64))
     x_ND, y_MD = unit(x_ND.float()), unit(y_MD.float())
-    return put_together(Index(y_MD).search(x_ND, k), Index(x_ND).search(y_MD, k), margin, matching)
+    near = [(scores.float(), places) for scores, places in search_both(Index(x_ND), Index(y_MD), k)]
+    return put_together(*near, margin, matching)
 
 
 def put_together(near_NK: Near, near_MK: Near, margin: Margin, matching: Matching) -> Pairs:

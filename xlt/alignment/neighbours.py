@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from xlt.alignment.index import Index
+from xlt.alignment.index import Index, search_both
 
 Vectors = Callable[[int, int], torch.Tensor]  # unit vectors of rows start to stop of a side, float32
 
@@ -55,8 +55,7 @@ def search_shard(
     index = Index(x_RD)
     for part in shards(targets, size):
         y_SD = y(part.start, part.stop)
-        scores_RT, places_RT = Index(y_SD).search_exactly(x_RD, k)
+        (scores_RT, places_RT), (scores_ST, places_ST) = search_both(index, Index(y_SD), k)
         forward.add(slice(0, len(x_RD)), scores_RT, places_RT + part.start)
-        scores_ST, places_ST = index.search_exactly(y_SD, k)
         backward.add(part, scores_ST, places_ST + sources.start)
         yield len(x_RD) * len(y_SD)

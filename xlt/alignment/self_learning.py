@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import torch
 
-from xlt.alignment.csls import TILE, best, mean_similarities, unit
+from xlt.alignment.csls import best, mean_similarities, unit
+from xlt.alignment.largest import TILE
 from xlt.alignment.procrustes import normalise, procrustes
 
 ROWS = 512  # that share which columns are kept
