@@ -12,6 +12,28 @@ from torch.nn import functional as F
 from xlt.alignment.csls import unit
 
 
+class _Scaled(torch.autograd.Function):
+    """Rows scaled to length 1. Differentiated in three passes over them, where autograd's own takes eight: most of an update's time."""
+
+    @staticmethod
+    def forward(ctx, x_ND: torch.Tensor) -> torch.Tensor:
+        length_N1 = x_ND.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        unit_ND = x_ND / length_N1
+        ctx.save_for_backward(unit_ND, length_N1)
+        return unit_ND
+
+    @staticmethod
+    def backward(ctx, gradient_ND: torch.Tensor) -> torch.Tensor:
+        unit_ND, length_N1 = ctx.saved_tensors
+        along_N1 = torch.linalg.vecdot(unit_ND, gradient_ND)[:, None]
+        return torch.addcmul(gradient_ND, unit_ND, along_N1, value=-1).div_(length_N1)
+
+
+def scaled(x_ND: torch.Tensor) -> torch.Tensor:
+    """Rows scaled to length 1, with their gradient."""
+    return _Scaled.apply(x_ND)
+
+
 class Translation(nn.Module):
     """Embeddings of N entities (of both graphs) and R relations, and for mapped=True a linear map from the first graph's space into the second's."""
 
@@ -26,13 +48,20 @@ class Translation(nn.Module):
 
     def tables(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(entities_ND, relations_RD) of length 1."""
-        return F.normalize(self.entities), F.normalize(self.relations)
+        return scaled(self.entities), scaled(self.relations)
 
     @torch.no_grad()
     def spaces(self, first: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(x_ND, y_MD) in one space: the `first` entities, mapped if there is a map, and the others."""
         x_ND, y_MD = unit(self.entities[:first]), unit(self.entities[first:])
         return (x_ND if self.map is None else x_ND @ self.map.T), y_MD
+
+
+def adagrad(module: Translation, learning_rate: float, start: float) -> torch.optim.Adagrad:
+    """Its optimizer (Duchi et al. 2011). start: of the sums of squares."""
+    # torch has the fused one for the processor alone, where it is three times as fast
+    fused = module.entities.device.type == "cpu"
+    return torch.optim.Adagrad(module.parameters(), lr=learning_rate, initial_accumulator_value=start, fused=fused)
 
 
 def parts(triples_B3: torch.Tensor, entities_ND: torch.Tensor, relations_RD: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from xlt.alignment.graphs import swapped, union
-from xlt.alignment.translation import Translation, limit_loss, near_entities
+from xlt.alignment.translation import Translation, adagrad, limit_loss, near_entities
 from xlt.errors import ConfigError
 from xlt.objectives import entity_alignment
 from xlt.objectives.entity_alignment import Task
@@ -78,9 +78,7 @@ class BootEALearner:
         self.module = Translation(self.entities, relations, objective.width, False, task.generator("start")).to(
             task.device
         )
-        self.optimizer = torch.optim.Adagrad(
-            self.module.parameters(), lr=objective.learning_rate, initial_accumulator_value=0.1
-        )
+        self.optimizer = adagrad(self.module, objective.learning_rate, 0.1)
         self.found_Q2 = np.empty((0, 2), np.int64)
 
     def learn(self, number: int) -> dict[str, float]:

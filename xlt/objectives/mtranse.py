@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from xlt.alignment.graphs import union
-from xlt.alignment.translation import Translation, parts
+from xlt.alignment.translation import Translation, adagrad, parts, scaled
 from xlt.errors import ConfigError
 from xlt.objectives import entity_alignment
 from xlt.objectives.entity_alignment import Task
@@ -53,7 +53,7 @@ class MTransELearner:
         self.triples_T3 = torch.from_numpy(triples_T3).to(task.device)
         self.links_P2 = torch.from_numpy(task.links_P2).to(task.device)
         self.module = Translation(*sizes, objective.width, True, task.generator("start")).to(task.device)
-        self.optimizer = torch.optim.Adagrad(self.module.parameters(), lr=objective.learning_rate)
+        self.optimizer = adagrad(self.module, objective.learning_rate, 0.0)
 
     def learn(self, number: int) -> dict[str, float]:
         """round_epochs epochs."""
@@ -76,13 +76,13 @@ class MTransELearner:
 
     def translated(self, triples_B3: torch.Tensor) -> torch.Tensor:
         """Sum of |h + r - t|. Chen et al. 2017, equation 1; there are no false triples."""
-        h_BD, r_BD, t_BD = parts(triples_B3, *self.module.tables())
+        # a batch has fewer rows than the tables
+        h_BD, r_BD, t_BD = map(scaled, parts(triples_B3, self.module.entities, self.module.relations))
         return (h_BD + r_BD - t_BD).norm(dim=1).sum()
 
     def mapped(self, links_B2: torch.Tensor) -> torch.Tensor:
         """map_weight times the sum of |M e - e'|. Chen et al. 2017, equation 5."""
-        entities_ND, _ = self.module.tables()
-        x_BD, y_BD = F.embedding(links_B2[:, 0], entities_ND), F.embedding(links_B2[:, 1], entities_ND)
+        x_BD, y_BD = (scaled(F.embedding(side_B, self.module.entities)) for side_B in links_B2.T)
         return self.objective.map_weight * (x_BD @ self.module.map.T - y_BD).norm(dim=1).sum()
 
     def state(self) -> dict[str, Any]:
