@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Few parameters: two layers on quick_transfer's embeddings; on SIB-200 all weights, LoRA, AdaLoRA, prefixes and bottlenecks; then MAD-X against all weights on SIB-200 and UNER.
+# Few parameters: two layers on quick_transfer's embeddings; on SIB-200 all weights, LoRA, AdaLoRA, prefixes and bottlenecks; then, on an encoder pretrained by masked LM, MAD-X against all weights on SIB-200 and UNER.
 # XLT_DATA: the folder that holds ntrex, tico19, mono, sib200 and uner. RUNS: folder of the runs. A stage that is finished is not run again. XLT: the command, if it is
-# not on the PATH. ALIGN, MLM: updates of the encoder and of masked LM; EPOCHS, UNER_EPOCHS: of a task; METHODS: names of conf/adapter; PARTS: a, b or ab; TARGETS: languages of part a.
+# not on the PATH. ALIGN, MASKED, MLM: updates of part a's encoder, of part b's, of language adapters; EPOCHS, UNER_EPOCHS: of a task; METHODS: names of conf/adapter; PARTS: a, b or ab; TARGETS: languages of part a.
 set -euo pipefail
 : "${XLT_DATA:?the folder that holds ntrex, tico19, mono, sib200 and uner}"
 RUNS=${RUNS:-runs} XLT=${XLT:-xlt} ALIGN=${ALIGN:-300} MLM=${MLM:-300} EPOCHS=${EPOCHS:-8} UNER_EPOCHS=${UNER_EPOCHS:-1} METHODS=${METHODS:-lora adalora prefix_tuning houlsby}
-PARTS=${PARTS:-ab} TARGETS=${TARGETS:-null}
+PARTS=${PARTS:-ab} MASKED=${MASKED:-3000} LANGUAGES=${LANGUAGES:-[de,en,pt,ru,zh]} TARGETS=${TARGETS:-null}
 
 stage() { echo "== $*"; $XLT "$@" run.root="$RUNS"; }
 task() {  # task DATASET NAME BASE TARGETS [OVERRIDES ...]: English labels, then the languages of TARGETS; one rate for all weights and one for all adapters, neither was tuned
@@ -18,14 +18,13 @@ task() {  # task DATASET NAME BASE TARGETS [OVERRIDES ...]: English labels, then
   stage zero-shot-eval "${data[@]}" model.init_from="$RUNS/adapters/$name/finetune" languages.target="$targets"
 }
 
-[ -f "$RUNS/quick_transfer/tokenize/metrics.json" ] || stage tokenize experiment=quick_transfer
-[ -f "$RUNS/quick_transfer/align/metrics.json" ] || stage align experiment=quick_transfer
-stage align dataset=ntrex_tico19 dataset.root="$XLT_DATA" run.name=adapters/encoder model=tiny model.layers=2 model.width=300 model.attention_heads=4 objective.pool=mean \
-  model.init_from="$RUNS/quick_transfer/align" 'train.freeze=["backbone.embeddings.*"]' train.steps="$ALIGN" train.batch_size=32 train.max_length=64 \
-  train.learning_rate=5e-4 train.eval_every=0 train.save_every=100 train.eval_rows=1
-B=$RUNS/adapters/encoder/align
-
 if [[ $PARTS == *a* ]]; then
+  [ -f "$RUNS/quick_transfer/tokenize/metrics.json" ] || stage tokenize experiment=quick_transfer
+  [ -f "$RUNS/quick_transfer/align/metrics.json" ] || stage align experiment=quick_transfer
+  stage align dataset=ntrex_tico19 dataset.root="$XLT_DATA" run.name=adapters/encoder model=tiny model.layers=2 model.width=300 model.attention_heads=4 objective.pool=mean \
+    model.init_from="$RUNS/quick_transfer/align" 'train.freeze=["backbone.embeddings.*"]' train.steps="$ALIGN" train.batch_size=32 train.max_length=64 \
+    train.learning_rate=5e-4 train.eval_every=0 train.save_every=100 train.eval_rows=1
+  B=$RUNS/adapters/encoder/align
   task sib200 full "$B" "$TARGETS"
   for method in $METHODS; do
     more=(); [ "$method" = adalora ] && more=(adapter.every=10 adapter.final=0.3)
@@ -33,12 +32,17 @@ if [[ $PARTS == *a* ]]; then
   done
 fi
 
-if [[ $PARTS == *b* ]]; then  # in languages that SIB-200, UNER and the raw text have; language adapters by masked LM on the same encoder that all weights begin from
-  stage pretrain dataset=mono dataset.root="$XLT_DATA/mono" model=pretrained train.batch_tokens=2048 train.max_length=64 train.eval_every=0 train.save_every=100 train.eval_rows=20 \
-    train.steps="$MLM" run.name=adapters/languages model.init_from="$B" adapter=madx_language languages.train=[en,pt,zh] adapter.learning_rate=1e-3
+if [[ $PARTS == *b* ]]; then  # in languages that SIB-200, UNER and the raw text have; an encoder pretrained by masked LM, whose head the language adapters go on with
+  masked=(dataset=mono dataset.root="$XLT_DATA/mono" train.max_length=64 train.eval_every=0 train.eval_rows=100)
+  stage tokenize dataset=mono dataset.root="$XLT_DATA/mono" tokenizer=unigram tokenizer.vocab_size=8000 tokenizer.sample=100000 languages.train="$LANGUAGES" run.name=adapters/masked
+  stage pretrain "${masked[@]}" model=tiny model.layers=2 model.width=256 model.attention_heads=4 model.feed_forward=1024 languages.train="$LANGUAGES" run.name=adapters/masked \
+    train.steps="$MASKED" train.batch_tokens=4096 train.learning_rate=1e-3 train.save_every=500
+  M=$RUNS/adapters/masked/pretrain
+  stage pretrain "${masked[@]}" model=pretrained model.init_from="$M" adapter=madx_language adapter.learning_rate=1e-3 languages.train=[en,pt,zh] run.name=adapters/languages \
+    train.steps="$MLM" train.batch_tokens=4096 train.save_every=100
   for dataset in sib200 uner; do
     task $dataset "madx-$dataset" "$RUNS/adapters/languages/pretrain" [pt,zh] adapter=madx_task adapter.learning_rate=3e-3
-    task $dataset "madx-$dataset-full" "$B" [pt,zh]
+    task $dataset "madx-$dataset-full" "$M" [pt,zh]
   done
 fi
 
