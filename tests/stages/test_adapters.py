@@ -190,6 +190,36 @@ def test_madx_from_text_to_scores(bench):
     assert "languages: there is no adapter of sw, only of en, de" in said(bench, "madx refused")
 
 
+@pytest.mark.parametrize("kind, below", [("madx_language", "task"), ("lt_sft_language", "sparse task")])
+def test_languages_are_added_to_those_that_are_there(bench, kind, below):
+    languages = ran(bench, kind)
+    share = [a for a in bench.commands[kind] if a.startswith("adapter.share")]
+    method = ["adapter=madx_task"] if kind == "madx_language" else ["adapter=lt_sft", *share]
+    bench.commands[below] = ["finetune", *bench.task, "languages.source=[en]", f"model.init_from={languages}", *SIZES, *method]  # fmt: skip
+    task = ran(bench, below)
+    again = [a for a in bench.commands[kind] if not a.startswith(("languages.train", "model.init_from"))]
+    more = f"more {kind}"
+    bench.commands[more] = [*again, f"model.init_from={languages}", "languages.train=[sw]"]
+    added = ran(bench, more)
+    facts = json.loads((added / "model" / "adapter.json").read_text())
+    assert facts["languages"] == ["en", "de", "sw"] and facts["base"]["path"] == str(bench.base / "model")
+    (file,) = (p.name for p in (added / "model").glob("*.safetensors") if p.name != "heads.safetensors")
+    old, new = load_file(languages / "model" / file), load_file(added / "model" / file)
+    assert all(old[n].equal(new[n]) for n in old)
+    assert len(new) > len(old)
+    scoring = ["zero-shot-eval", *bench.task, f"model.init_from={task}"]
+    bench.commands[f"{more} scored"] = [*scoring, f"model.language_adapters={added}"]
+    bench.commands[f"{more} before"] = [*scoring, "languages.target=[de]"]
+    scored, before = (
+        next(iter(json.loads((ran(bench, f"{more} {name}") / "metrics.json").read_text())["results"].values()))["accuracy"]
+        for name in ("scored", "before")
+    )  # fmt: skip
+    assert set(scored) == {"en", "de", "sw"} and {code: scored[code] for code in before} == before
+    bench.commands[f"{more} twice"] = [*again, f"model.init_from={added}", "languages.train=[de]"]
+    ran(bench, f"{more} twice", code=2)
+    assert "languages.train: de has an adapter in" in said(bench, f"{more} twice")
+
+
 @pytest.mark.slow
 def test_language_runs_that_are_killed_go_on(bench):
     test_resume.whole(bench, "madx_language")

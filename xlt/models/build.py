@@ -180,7 +180,9 @@ def build(
     """
     import transformers
 
-    if (found := adapter_folder.find(inner(node).init_from)) is not None:
+    if (
+        found := adapter_folder.find(inner(node).init_from, getattr(inner(node), "language_adapters", None))
+    ) is not None:
         model = build(found.node(node), head, objective, labels, tokenizer, seed, False, languages)
         found.put(model)
         if load_heads and model.heads:

@@ -34,9 +34,13 @@ MOST_OF_ANYTHING = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrained:
-    """A checkpoint: a run directory, a folder in transformers format, or a hub name. null: random weights are not meant; name one."""
+    """A checkpoint: a run directory, a folder in transformers format, or a hub name. null: random weights are not meant; name one.
+
+    language_adapters: of a task that was learned on adapters of languages, a directory with more of them, which take the place of those.
+    """
 
     init_from: str | None
+    language_adapters: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

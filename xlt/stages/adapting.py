@@ -14,8 +14,10 @@ from xlt.models.adapters import folder
 from xlt.models.adapters.attach import attach, cost, make_room
 from xlt.models.adapters.kinds import AdaLoRA, LanguageAdapter, NoAdapter, SparseFineTuning
 from xlt.models.adapters.sparse import Sparse
+from xlt.models.adapters.spoken import code_of
 from xlt.models.build import TransferModel, build, save
 from xlt.models.inputs import MultilingualInput
+from xlt.models.shapes import inner
 from xlt.run import Finished, RunDirectory
 from xlt.stages.setup import changed, choose_languages, tokenizer_of
 from xlt.training.progress import Screen
@@ -178,17 +180,20 @@ def languages_apart(cfg, train: Callable) -> float:
     _check_stage(cfg)
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     codes = choose_languages(cfg.languages.train, cfg.dataset, objective.view, "train", "languages.train")
+    there = _extended(cfg, codes)
+    node = cfg.model if there is None else there.node(cfg.model)
     found, lineage = {}, {}
     for number, code in enumerate(codes, 1):
         screen.say(f"adapter {number} of {len(codes)}: {code}")
-        one = below(cfg, code, languages=replace(cfg.languages, train=[code]))
+        one = below(cfg, code, languages=replace(cfg.languages, train=[code]), model=node)
         done(lambda one=one: train(one), screen)
         found[code] = json.loads((Path(one.run.dir) / "metrics.json").read_text(encoding="utf-8"))
         lineage[code] = json.loads((Path(one.run.dir) / "manifest.json").read_text(encoding="utf-8"))["lineage"]
     directory.record(lineage)
     tokenizer = tokenizer_of(cfg)
-    model = build(cfg.model, objective.head, objective, None, tokenizer, cfg.seed)
-    join(cfg, model, {code: directory.path / code / "model" for code in codes})
+    model = build(node, objective.head, objective, None, tokenizer, cfg.seed)
+    places = {code: directory.path / code / "model" for code in codes}
+    join(cfg, model, node, places if there is None else dict.fromkeys(there.languages, there.place) | places)
     _save(model, tokenizer, directory.path / "model")
     name = cfg.dataset.name
     scores: dict = {}
@@ -218,10 +223,28 @@ def languages_apart(cfg, train: Callable) -> float:
     return sum(by.values()) / len(by) if by else float("nan")
 
 
-def join(cfg, model: TransferModel, places: dict[str, Path]) -> None:
-    """The adapters of several languages, each from its directory, on one model."""
-    adapter = attach(cfg.adapter, model, folder.reference(cfg.model.init_from), cfg.seed, list(places))
-    for place in places.values():
+def _extended(cfg, codes: list[str]) -> folder.Found | None:
+    """The adapters of languages to which those of `codes` are added; None where model.init_from is a model without any."""
+    there = folder.find(cfg.model.init_from)
+    if there is None or there.facts["kind"] != cfg.adapter.name or not there.languages:
+        return None
+    if twice := [code for code in codes if code_of(code) in there.languages]:
+        raise ConfigError(
+            f"languages.train: {', '.join(twice)} has an adapter in {cfg.model.init_from} already, where others can be added; leave it out, or learn it anew on "
+            f"the model below, {there.base}"
+        )
+    asked = replace(there, facts={**there.facts, "fields": asdict(cfg.adapter)})
+    if asked.shape != there.shape:
+        raise ConfigError(
+            f"adapter: {asked.shape} is not the shape of those in {cfg.model.init_from} ({there.shape}); all on a model have one, so take that"
+        )
+    return there
+
+
+def join(cfg, model: TransferModel, node, places: dict[str, Path]) -> None:
+    """The adapters of several languages, each from its directory, on one model, which `node` names."""
+    adapter = attach(cfg.adapter, model, folder.reference(inner(node).init_from), cfg.seed, list(places))
+    for place in dict.fromkeys(places.values()):
         adapter.read(place)
 
 

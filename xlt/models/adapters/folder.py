@@ -71,11 +71,24 @@ class Found:
     facts: dict[str, Any]
     base: str
 
+    @property
+    def shape(self) -> str:
+        """What adapters on one model have in common."""
+        fields = self.facts["fields"]
+        sizes = [f"{name}={fields[name]}" for name in ("reduction", "invertible_reduction") if name in fields]
+        return " ".join([self.facts["kind"], *sizes])
+
+    @property
+    def languages(self) -> list[str]:
+        """Those that it has adapters of."""
+        return self.facts["languages"]
+
     def node(self, node):
         """The config's model, with the base in place of this directory."""
         if hasattr(node, "backbone"):
-            return dataclasses.replace(node, backbone=dataclasses.replace(node.backbone, init_from=self.base))
-        return dataclasses.replace(node, init_from=self.base)
+            return dataclasses.replace(node, backbone=self.node(node.backbone))
+        more = {"language_adapters": None} if hasattr(node, "language_adapters") else {}
+        return dataclasses.replace(node, init_from=self.base, **more)
 
     def put(self, model) -> None:
         """The adapter, as it was trained, on the base."""
@@ -83,8 +96,43 @@ class Found:
         attach(kind, model, self.facts["base"], 0, self.facts["languages"]).read(self.place)
 
 
-def find(init_from: str | None) -> Found | None:
-    """The adapter's directory that `init_from` names; None where there is another model. ConfigError where its base is gone or is not the one it was trained on."""
+def find(init_from: str | None, languages_from: str | None = None) -> Found | None:
+    """The adapter's directory that `init_from` names; None where there is another model. ConfigError where its base is gone or is not the one it was trained on.
+
+    languages_from: a directory with more adapters of languages than the base has, which becomes the base.
+    """
+    found = _find(init_from)
+    if languages_from is None:
+        return found
+    fewer, more = _find(None if found is None else found.base), _find(languages_from)
+    if fewer is None or not fewer.languages:
+        raise ConfigError(
+            f"model.language_adapters: {init_from} is not a task that was learned on adapters of languages; set it to null"
+        )
+    if problem := _no_extension(fewer, more):
+        raise ConfigError(
+            f"model.language_adapters: {languages_from} {problem}; give a run that added languages to {fewer.place}"
+        )
+    return dataclasses.replace(found, base=str(more.place))
+
+
+def _no_extension(fewer: Found, more: Found | None) -> str | None:
+    """Why `more` does not hold the same adapters and others."""
+    from safetensors.torch import load_file
+
+    if more is None or not more.languages:
+        return "has no adapters of languages"
+    if more.shape != fewer.shape:
+        return f"has adapters of another shape ({more.shape}, not {fewer.shape})"
+    if more.facts["base"]["weights"] != fewer.facts["base"]["weights"]:
+        return "has adapters of another model"
+    (file,) = (path.name for path in fewer.place.glob("*.safetensors") if path.name != _HEADS)
+    old, new = load_file(fewer.place / file), load_file(more.place / file)
+    odd = [name for name, values in old.items() if name not in new or not values.equal(new[name])]
+    return f"has other numbers in {odd[0]}" if odd else None
+
+
+def _find(init_from: str | None) -> Found | None:
     if init_from is None or not (Path(place := resolve(init_from)) / ADAPTER_FILE).is_file():
         return None
     if problem := files.verify(Path(place)):
