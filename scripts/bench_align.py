@@ -1,6 +1,6 @@
 """Speed of aligning word spaces and of mining: xlt against plain numpy and faiss, with the same results checked first.
 
-    python scripts/bench_align.py --out scripts/results/align.json [--words 200000] [--cutoff 20000] [--sentences 100000] [--rounds 3] [--threads N]
+    python scripts/bench_align.py --out scripts/results/align.json [--words 200000] [--cutoff 20000] [--sentences 100000] [--rounds 3] [--threads N] [--cases NAME ...]
 
 Vectors are synthetic (a space and a rotated noisy copy), so the figures do not depend on anyone's data. Before a pair of sides is timed, both are run on a part small
 enough to compare, and their results are asserted to be equal. The sides take turns; the best of the rounds counts. The share of the peak is useful operations only,
@@ -40,6 +40,7 @@ def main() -> None:
         ("threads", os.cpu_count()),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     how = parser.parse_args()
     import faiss
     import torch
@@ -49,8 +50,8 @@ def main() -> None:
     peak = peak_of()
     print(f"GEMM peak {peak / 1e9:.1f} GFLOP/s, {how.threads} threads")
     results = {"peak_gflops": peak / 1e9}
-    for name, case in CASES.items():
-        results[name] = measure(name, *case(how), how.rounds, peak)
+    for name in how.cases:
+        results[name] = measure(name, *CASES[name](how), how.rounds, peak)
     if how.out:
         how.out.parent.mkdir(parents=True, exist_ok=True)
         about = {

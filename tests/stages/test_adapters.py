@@ -209,11 +209,14 @@ def test_languages_are_added_to_those_that_are_there(bench, kind, below):
     assert len(new) > len(old)
     scoring = ["zero-shot-eval", *bench.task, f"model.init_from={task}"]
     bench.commands[f"{more} scored"] = [*scoring, f"model.language_adapters={added}"]
-    bench.commands[f"{more} before"] = [*scoring, "languages.target=[de]"]
-    scored, before = (
-        next(iter(json.loads((ran(bench, f"{more} {name}") / "metrics.json").read_text())["results"].values()))["accuracy"]
-        for name in ("scored", "before")
-    )  # fmt: skip
+    bench.commands[f"{more} before"] = [*scoring, "languages.target=[de]", "selection=all"]
+    scored, chosen = (json.loads((ran(bench, f"{more} {name}") / "metrics.json").read_text()) for name in ("scored", "before"))  # fmt: skip
+    choices = chosen["selections"]
+    assert set(choices) == {"source-dev", "oracle", "average"}
+    oracle = choices["oracle"]["selected"]
+    dev = oracle["target_dev"]
+    assert len(dev) > 1 and dev[str(oracle["step"])] == max(dev.values())
+    scored, before = (next(iter(each["results"].values()))["accuracy"] for each in (scored, chosen))
     assert set(scored) == {"en", "de", "sw"} and {code: scored[code] for code in before} == before
     bench.commands[f"{more} twice"] = [*again, f"model.init_from={added}", "languages.train=[de]"]
     ran(bench, f"{more} twice", code=2)
