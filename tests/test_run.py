@@ -54,6 +54,26 @@ def test_another_config_is_not_resumed_and_named(tmp_path):
         opened(tmp_path / "r", {**CONFIG, "train": {"steps": 10, "learning_rate": 0.1}})
 
 
+@pytest.mark.parametrize("key, value", [("nonfinite", "stop"), ("new", None)])
+def test_a_run_of_a_version_without_a_key_goes_on_as_it_began(tmp_path, key, value):
+    begun(tmp_path / "r")
+    now = {**CONFIG, "train": {**CONFIG["train"], key: value}}
+    again = opened(tmp_path / "r", now)
+    again.record({})
+    assert again.resumed
+    with pytest.raises(CannotResume, match=rf"train.{key} was null, is \"other\""):
+        opened(tmp_path / "r", {**CONFIG, "train": {**CONFIG["train"], key: "other"}})
+
+
+def test_a_config_that_was_edited_in_the_run_directory_is_noticed(tmp_path):
+    begun(tmp_path / "r")
+    asked = tmp_path / "r" / "config.yaml"
+    asked.write_text(asked.read_text().replace("steps: 10", "steps: 20"))
+    again = opened(tmp_path / "r", {**CONFIG, "train": {**CONFIG["train"], "steps": 20}})
+    with pytest.raises(CannotResume, match="config is not what it was when the run began"):
+        again.record({})
+
+
 def test_hardware_may_change_between_two_halves(tmp_path):
     begun(tmp_path / "r")
     assert opened(tmp_path / "r", {**CONFIG, "hardware": {"threads": 2}}).resumed

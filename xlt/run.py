@@ -28,6 +28,8 @@ from xlt.tokenization.load import resolve
 SCHEMA = 1
 _SPEED_ONLY = ("hardware", "tracking", "run")  # groups that may differ between two halves of a run
 _ASKED = ("manifest.json", "config.yaml")  # written before any work is done
+# keys that the runs of older versions do not have, and the value that these went by; a new key that is null where it changes nothing need not stand here
+_ADDED = {"train.nonfinite": "stop"}
 _PACKAGES = ("xlt", "torch", "transformers", "tokenizers", "sentencepiece", "numpy", "accelerate")
 
 
@@ -114,7 +116,7 @@ class RunDirectory:
         return [
             f"{key} was {_short(old)}, is {_short(new)}"
             for key, old, new in _differences(before, self.config)
-            if key.split(".")[0] not in _SPEED_ONLY
+            if key.split(".")[0] not in _SPEED_ONLY and not (old is None and key in _ADDED and _ADDED[key] == new)
         ]
 
     def _begun(self) -> bool:
@@ -131,7 +133,9 @@ class RunDirectory:
 
     def record(self, lineage: dict) -> None:
         """Write manifest.json: hashes of what went in. CannotResume if an interrupted run had other data, tokenizer or parent."""
-        self.lineage = {**lineage, "config": digest({k: v for k, v in self.config.items() if k not in _SPEED_ONLY})}
+        # of a run that goes on as it was written, for that may have been by an older version; that this run asks the same has been seen to
+        config = limited_yaml.load(self.path / "config.yaml") if self.resumed else self.config
+        self.lineage = {**lineage, "config": digest({k: v for k, v in config.items() if k not in _SPEED_ONLY})}
         processes.first(self._record)
 
     def _record(self) -> None:
