@@ -161,6 +161,11 @@ class RunDirectory:
             },
         )
 
+    @property
+    def identity(self) -> str:
+        """Of all that was asked and went in: two runs that have the same are interchangeable. After `record`."""
+        return digest(self.lineage)
+
     def finish(self, results: dict) -> None:
         """Write metrics.json, the last file of a run. results: what design section "metrics.json" lists beside schema, stage, run and versions."""
         fixed = {

@@ -35,11 +35,15 @@ def test_other_rows_are_another_table(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tokens.bin", "offsets.bin", "labels.bin", "meta.json"])
-@pytest.mark.parametrize("damage", ["cut off", "missing"])
+@pytest.mark.parametrize("damage", ["cut off", "missing", "one bit"])
 def test_a_damaged_table_is_made_anew(tmp_path, name, damage):
     expected = np.array(table(tmp_path).tokens)
     (path,) = (tmp_path / "encoded").glob(f"*/{name}")
-    path.write_bytes(path.read_bytes()[:-1]) if damage == "cut off" else path.unlink()
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1] if damage == "cut off" else bytes([content[0] ^ 1]) + content[1:])
     found = table(tmp_path)
     assert found.tokens.tolist() == expected.tolist() and found.gold({"label": ["a", "b"]}).labels.tolist() == [1, 0, 1]
 

@@ -17,9 +17,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
 
-from tests.reliability import data_faults, process_faults, security_faults
+from tests.reliability import data_faults, input_faults, process_faults, security_faults
 
-TRIALS = {**process_faults.TRIALS, **data_faults.TRIALS, **security_faults.TRIALS}
+TRIALS = {**process_faults.TRIALS, **input_faults.TRIALS, **data_faults.TRIALS, **security_faults.TRIALS}
 
 
 def attempt(name: str, seed: int) -> tuple[bool, str]:

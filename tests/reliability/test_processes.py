@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.reliability.process_faults import TRIALS
+from tests.reliability import input_faults, process_faults
+
+TRIALS = {**process_faults.TRIALS, **input_faults.TRIALS}
 
 
 @pytest.mark.slow

@@ -233,7 +233,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_none_whole_is_78(bench):
     (checkpoints / "step-00000005" / "state.json").write_text(kept.replace("5", "6"))
     for _ in range(2):
         assert run(bench, "pretrain", "damaged") == 78
-    assert "none of its 2 checkpoints is whole" in (bench.folder / "damaged" / "pretrain.txt").read_text()
+    assert "none of its 2 checkpoints can be used" in (bench.folder / "damaged" / "pretrain.txt").read_text()
 
 
 # Every point of a stage at which it may be struck, and how often it is passed at least.

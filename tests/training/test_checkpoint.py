@@ -1,6 +1,7 @@
 """A checkpoint is whole or absent: damage of every kind is noticed, the one before it is used, and none at all is exit 78."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_none_whole_is_an_error_and_none_at_all_a_fresh_start(saved, tmp_path):
     checkpoints, *_ = saved
     for step in checkpoints.steps():
         flip(checkpoints.path(step) / WEIGHTS)
-    with pytest.raises(CannotResume, match="none of its 2 checkpoints is whole"):
+    with pytest.raises(CannotResume, match="none of its 2 checkpoints can be used"):
         checkpoints.newest()
     assert Checkpoints(tmp_path / "nothing", 2, print).newest() is None
 
@@ -115,7 +116,7 @@ def test_a_damaged_chosen_one_is_noticed_before_hours_are_spent(tmp_path):
     for step in range(1, 6):
         checkpoints.save(step, model, optimizer, {"best_step": 1}, chosen=1)
     flip(checkpoints.path(1) / WEIGHTS)
-    with pytest.raises(CannotResume, match="none of its 3 checkpoints is whole"):
+    with pytest.raises(CannotResume, match="none of its 3 checkpoints can be used"):
         checkpoints.newest()
     assert "the chosen checkpoint step-00000001 cannot be used" in said[0]
 
@@ -138,3 +139,15 @@ def test_a_checkpoint_damaged_after_the_start_is_not_loaded(saved):
     flip(checkpoints.path(2) / WEIGHTS)
     with pytest.raises(CannotResume, match="is damaged"):
         checkpoints.load(2, model, None)
+
+
+def test_a_checkpoint_of_another_run_is_not_used(tmp_path):
+    said, (model, optimizer) = [], model_and_optimizer()
+    for run, step in (("other", 9), ("own", 2), (None, 1)):
+        Checkpoints(tmp_path, 9, print, of=run).save(step, model, optimizer, {"step": step}, chosen=None)
+    assert Checkpoints(tmp_path, 9, print, of="other").newest() == 9
+    own = Checkpoints(tmp_path, 9, said.append, of="own")
+    assert own.newest() == 2 and own.load(2, model, optimizer) == {"step": 2}
+    assert said == [f"checkpoint {own.path(9)} is not used: it is of another run"]
+    shutil.rmtree(own.path(2))
+    assert own.newest() == 1, "an older version did not say whose it was"

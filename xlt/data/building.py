@@ -38,7 +38,7 @@ Annotate = Callable[[dict, tuple[Encoding, ...]], dict[str, np.ndarray | list[st
 
 @dataclass
 class Done:
-    """How far a build is. labels: names in the order in which they were met. dtype: of the ids."""
+    """How far a build is. labels: names in the order in which they were met. dtype: of the ids. digests: SHA-256 of each file, once all is there."""
 
     dtype: str
     rows: int = 0
@@ -46,6 +46,11 @@ class Done:
     tokens: int = 0
     labels: list[str] = field(default_factory=list)
     notes: dict[str, Note] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def digests_in(self, folder: Path) -> dict[str, str]:
+        """Of its files as they lie there."""
+        return {name: files.sha256(folder / name) for name in self.sizes}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -107,7 +112,9 @@ def build(
             return
         remove_abandoned(place.parent)
         try:
-            _fill(aside, rows, texts, tokenizer, annotate).write(aside / "meta.json")
+            done = _fill(aside, rows, texts, tokenizer, annotate)
+            done.digests = done.digests_in(aside)
+            done.write(aside / "meta.json")
             (aside / "done.json").unlink(missing_ok=True)
             shutil.rmtree(place, ignore_errors=True)  # damaged, if it is there at all
             os.rename(aside, place)

@@ -20,7 +20,7 @@ from xlt.data.notes import Ragged
 from xlt.errors import BadRow, DataError
 from xlt.types import Dataset, Gold, Rows
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,9 @@ def encode(
 
 
 def _whole(place: Path) -> Done | None:
-    """What is known of a table in the cache; None if it is not there or its files do not have the sizes they should have."""
-    return Done.read(place / "meta.json", exact=True)
+    """What is known of a table in the cache; None if it is not there, or a byte of its files is not what was written."""
+    done = Done.read(place / "meta.json", exact=True)
+    return done if done is not None and done.digests == done.digests_in(place) else None
 
 
 def _where(dataset: Dataset, view: str, language: str, split: str, row: int) -> str:

@@ -57,7 +57,7 @@ def run(cfg) -> float:
         key = noise.key(cfg.seed, "entities", name)
         read = None if encoder is None else named(encoder, name)
         learner = objective.learner(Task(pair.graphs, pair.seeds_P2, key, accelerator.device, read))
-        history = learn(cfg, learner, pair, directory.path, screen)
+        history = learn(cfg, learner, pair, directory, screen)
         scores = dict(zip((name, pair.back), score(objective, learner, pair, accelerator.device), strict=True))
         for direction, found in scores.items():
             for metric, value in found.items():
@@ -128,11 +128,12 @@ def links_of(dataset, name: str, split: str, numbers: list[dict[str, int]]) -> n
     return np.array(found, np.int64).reshape(-1, 2)
 
 
-def learn(cfg, learner: Learner, pair: Pair, place: Path, screen: Screen) -> list[dict]:
+def learn(cfg, learner: Learner, pair: Pair, directory: RunDirectory, screen: Screen) -> list[dict]:
     """All rounds, or those that an interrupted run did not reach; the figures of each. NonFinite, with the last checkpoint whole."""
     if learner.module is None:
         return []
-    checkpoints = Checkpoints(place / "checkpoints" / pair.name, cfg.train.keep, screen.warn)
+    place = directory.path / "checkpoints" / pair.name
+    checkpoints = Checkpoints(place, cfg.train.keep, screen.warn, of=directory.identity)
     first, history = checkpoints.newest() or 0, []
     if first:
         state = checkpoints.load(first, learner.module, learner.optimizer)

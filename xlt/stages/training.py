@@ -146,7 +146,7 @@ def _train(cfg, recipe: Recipe, run: RunDirectory, accelerator, screen: Screen) 
         probed = parts[0].vocabulary.read_by(plain, list(text.tables))
         before = adversarial.probe(model, text, probed, accelerator)
     opponents = {} if against is None else {"adversary": (against.discriminator, against.optimizer)}
-    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn, opponents)
+    checkpoints = Checkpoints(run.path / "checkpoints", settings.keep, screen.warn, opponents, run.identity)
     progress = resume(checkpoints, plain, optimizer, screen) if run.resumed else Progress()
     if progress.position:
         feed.seek(progress.position)

@@ -18,10 +18,14 @@ from xlt import files, processes
 from xlt.errors import CannotResume
 
 WEIGHTS, MOMENTS, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+_OF = "of"  # in the state: whose it is
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder`. say: where rejected ones are reported. beside: what learns and is no part of the model, by name."""
+    """The checkpoints of one run, in `folder`. say: where rejected ones are reported. beside: what learns and is no part of the model, by name.
+
+    of: says which run it is; checkpoints of another are not used, those of older versions do not say whose they are.
+    """
 
     def __init__(
         self,
@@ -29,8 +33,9 @@ class Checkpoints:
         keep: int,
         say: Callable[[str], None],
         beside: dict[str, tuple[nn.Module, torch.optim.Optimizer]] | None = None,
+        of: str | None = None,
     ):
-        self.folder, self.keep, self.say, self.beside = folder, keep, say, beside or {}
+        self.folder, self.keep, self.say, self.beside, self.of = folder, keep, say, beside or {}, of
 
     def path(self, step: int) -> Path:
         """Folder of the checkpoint after `step` updates."""
@@ -50,7 +55,8 @@ class Checkpoints:
             for name, (module, own) in self.beside.items():
                 save_file(unique_weights(module), place / f"{name}.{WEIGHTS}")
                 save_file(_moments(module, own), place / f"{name}.{MOMENTS}")
-            (place / STATE).write_text(json.dumps(state, sort_keys=True, allow_nan=False) + "\n")
+            text = json.dumps({**state, _OF: self.of}, sort_keys=True, allow_nan=False)
+            (place / STATE).write_text(text + "\n")
 
         def write() -> None:
             files.write_folder(self.path(step), fill)
@@ -84,15 +90,18 @@ class Checkpoints:
             self.path(step).rename(aside)
         if rejected := list(self.folder.glob("rejected-*")):
             raise CannotResume(
-                f"{self.folder}: none of its {len(rejected)} checkpoints is whole; remove the run directory, or set run.overwrite=true, to start anew"
+                f"{self.folder}: none of its {len(rejected)} checkpoints can be used; remove the run directory, or set run.overwrite=true, to start anew"
             )
         return None
 
     def _problem(self, step: int) -> str | None:
-        """Why the run cannot go on from this checkpoint: it is damaged, or the chosen one that it counts on is."""
+        """Why the run cannot go on from this checkpoint: it is damaged or another's, or the chosen one that it counts on is damaged."""
         if damage := self._damage(step):
             return damage
-        chosen = json.loads((self.path(step) / STATE).read_text()).get("best_step")
+        state = json.loads((self.path(step) / STATE).read_text())
+        if None not in (self.of, state.get(_OF)) and state[_OF] != self.of:
+            return "it is of another run"
+        chosen = state.get("best_step")
         if chosen not in (None, step) and (damage := self._damage(chosen)):
             return f"the chosen checkpoint {self.path(chosen).name} cannot be used ({damage})"
         return None
@@ -119,7 +128,9 @@ class Checkpoints:
             for name, (module, own) in self.beside.items():
                 module.load_state_dict(load_file(place / f"{name}.{WEIGHTS}"))
                 _set_moments(module, own, load_file(place / f"{name}.{MOMENTS}"))
-        return json.loads((place / STATE).read_text())
+        state = json.loads((place / STATE).read_text())
+        state.pop(_OF, None)
+        return state
 
 
 def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
