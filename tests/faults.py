@@ -28,7 +28,7 @@ POINTS = {
     "measuring": "xlt.stages.inspect:measure",
     "searching": "xlt.alignment.neighbours:Nearest.add",
     "saving: flush": "xlt.files:_flush",
-    "saving: hash": "xlt.files:sha256",
+    "saving: hash": "xlt.files:_entry",
     "saving: rename": "os:rename",
     "replacing a file": "os:replace",
     "finishing": "xlt.run:RunDirectory.finish",

@@ -82,7 +82,7 @@ def write_folder(place: Path, fill: Callable[[Path], None]) -> None:
             files = {}
             for path in sorted(p for p in aside.rglob("*") if p.is_file()):
                 _flush(path)
-                files[str(path.relative_to(aside))] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                files[str(path.relative_to(aside))] = _entry(path)
             (aside / MANIFEST).write_text(json.dumps({"files": files}, indent=2, sort_keys=True) + "\n")
             _flush(aside / MANIFEST)
             _flush(aside)
@@ -95,6 +95,11 @@ def write_folder(place: Path, fill: Callable[[Path], None]) -> None:
             shutil.rmtree(before, ignore_errors=True)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def _entry(path: Path) -> dict:
+    """Of a file, in a manifest."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def verify(place: Path) -> str | None:

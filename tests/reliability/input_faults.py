@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from random import Random
 
+from tests import releases
 from tests.reliability.process_faults import TRAINED, bench, ends_the_same, name_of
 from tests.stages import test_resume as resume
 
@@ -116,4 +117,19 @@ def edited_source(seed: int, folder: Path) -> bool:
         bench().commands["pretrain"] = command
 
 
-TRIALS = {"F16": stale, "F18": damaged_input, "F20": spoiled_cache, "F20-source": edited_source}
+def released(seed: int, folder: Path) -> bool:
+    """A run that an earlier release began is gone on with, and one that it finished scores as it did then."""
+    names = sorted(p.name for p in releases.HERE.iterdir() if (p / "runs").is_dir())
+    shutil.copytree(releases.HERE / names[seed % len(names)], folder)
+    codes = [
+        releases.xlt(folder, *releases.TUNE, "run.name=cut")[0],
+        releases.xlt(folder, *releases.SCORE, "run.name=anew", "model.init_from=runs/done/finetune")[0],
+    ]
+    then, now = (
+        json.loads((folder / "runs" / run / "zero-shot-eval" / "metrics.json").read_text())["results"]
+        for run in ("done", "anew")
+    )
+    return codes == [0, 0] and then == now and (folder / "runs" / "cut" / "finetune" / "metrics.json").exists()
+
+
+TRIALS = {"F16": stale, "F18": damaged_input, "F20": spoiled_cache, "F20-source": edited_source, "F23": released}
