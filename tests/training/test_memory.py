@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.objectives.test_pieces import model_of
+from tests.objectives.test_similarities import INFONCE, VOCABULARY, pairs
 from tests.shipped import shipped
 from tests.training.test_loop import MLM, NORM, TASK, flat, parts, relative, train
 from tests.training.test_loop import optimizer_of as adamw_of
 from xlt.errors import ConfigError, NonFinite
 from xlt.room import is_full
+from xlt.stages.drawing import collated
 from xlt.training.checkpoint import Checkpoints
 from xlt.training.loop import Progress
 from xlt.training.memory import fitting, size_of
@@ -63,6 +66,39 @@ def test_the_update_is_the_same_and_the_size_is_remembered(tmp_path, objective, 
     )
     saved = Checkpoints(tmp_path / "cut" / "checkpoints", 2, print).load(3, p.model, None)
     assert saved["at_a_time"] == 2
+
+
+@pytest.mark.parametrize("when", ["forward", "backward"])
+def test_what_is_encoded_in_pieces_has_the_same_update(tmp_path, when):
+    """In-batch negatives: the loss of all rows together, whose gradient comes through smaller pieces."""
+
+    def contrastive(name):
+        p = parts(tmp_path / name, MLM)
+        p.model, p.objective = model_of(0.0), INFONCE
+        p.batches = lambda step: [collated(INFONCE, pairs(8, seed=step), VOCABULARY, 99, None, None)]
+        return p
+
+    whole, p = moved(contrastive("whole")), contrastive("cut")
+    asked = cramped(p.model, 3, when)
+    assert relative(moved(p), whole) < 1e-6
+    assert asked[:2] == [8, 4] and set(asked[2:]) == {2} and p.progress.at_a_time == 2
+
+
+@pytest.mark.parametrize("objective", [MLM, TASK], ids=["masked_lm", "classification"])
+def test_a_run_that_is_cut_goes_on_with_the_size_that_it_remembers(tmp_path, objective):
+    """Bit by bit as one that was left alone, and without a refusal more."""
+    whole, rate = parts(tmp_path / "whole", objective, dropout=0.2), LearningRate(0.01, "linear", 2, 6)
+    cramped(whole.model, 3)
+    train(whole, adamw_of(whole.model), rate=rate)
+    first = parts(tmp_path / "cut", objective, dropout=0.2)
+    cramped(first.model, 3)
+    train(first, adamw_of(first.model), steps=3, rate=rate)
+    again = parts(tmp_path / "cut", objective, dropout=0.2)
+    asked, optimizer = cramped(again.model, 3), adamw_of(again.model)
+    state = Checkpoints(tmp_path / "cut" / "checkpoints", 2, print).load(3, again.model, optimizer)
+    train(again, optimizer, rate=rate, progress=Progress(**state))
+    assert set(asked) == {2}
+    assert torch.equal(flat(again.model), flat(whole.model))
 
 
 def test_a_single_row_without_room_is_a_sentence_and_changes_nothing(tmp_path):
