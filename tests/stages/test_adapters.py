@@ -208,7 +208,7 @@ def test_languages_are_added_to_those_that_are_there(bench, kind, below):
     assert all(old[n].equal(new[n]) for n in old)
     assert len(new) > len(old)
     scoring = ["zero-shot-eval", *bench.task, f"model.init_from={task}"]
-    bench.commands[f"{more} scored"] = [*scoring, f"model.language_adapters={added}"]
+    bench.commands[f"{more} scored"] = [*scoring, "model=more_languages", f"model.language_adapters={added}"]
     bench.commands[f"{more} before"] = [*scoring, "languages.target=[de]", "selection=all"]
     scored, chosen = (json.loads((ran(bench, f"{more} {name}") / "metrics.json").read_text()) for name in ("scored", "before"))  # fmt: skip
     choices = chosen["selections"]

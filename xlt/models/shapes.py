@@ -34,13 +34,16 @@ MOST_OF_ANYTHING = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrained:
-    """A checkpoint: a run directory, a folder in transformers format, or a hub name. null: random weights are not meant; name one.
-
-    language_adapters: of a task that was learned on adapters of languages, a directory with more of them, which take the place of those.
-    """
+    """A checkpoint: a run directory, a folder in transformers format, or a hub name. null: random weights are not meant; name one."""
 
     init_from: str | None
-    language_adapters: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreLanguages(Pretrained):
+    """A task that was learned on adapters of languages, with more of these. language_adapters: a run that added languages to those; null: none was added."""
+
+    language_adapters: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

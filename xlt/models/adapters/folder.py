@@ -87,7 +87,7 @@ class Found:
         """The config's model, with the base in place of this directory."""
         if hasattr(node, "backbone"):
             return dataclasses.replace(node, backbone=self.node(node.backbone))
-        more = {"language_adapters": None} if hasattr(node, "language_adapters") else {}
+        more = {"language_adapters": None} if hasattr(node, "language_adapters") else {}  # they are in the base
         return dataclasses.replace(node, init_from=self.base, **more)
 
     def put(self, model) -> None:
