@@ -120,6 +120,7 @@ def edited_source(seed: int, folder: Path) -> bool:
 def released(seed: int, folder: Path) -> bool:
     """A run that an earlier release began is gone on with, and one that it finished scores as it did then."""
     names = sorted(p.name for p in releases.HERE.iterdir() if (p / "runs").is_dir())
+    folder = folder / "left"
     shutil.copytree(releases.HERE / names[seed % len(names)], folder)
     codes = [
         releases.xlt(folder, *releases.TUNE, "run.name=cut")[0],
