@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from xlt.alignment.csls import unit
 
 
+PART = 1024  # triples whose corruptions are looked up at once: a few MB, which stay in the cache
+
+
 class _Scaled(torch.autograd.Function):
     """Rows scaled to length 1. Differentiated in three passes over them, where autograd's own takes eight: most of an update's time."""
 
@@ -90,7 +93,12 @@ def limit_loss(
     near_B = (h_BD + r_BD - t_BD).square().sum(1)
     wanted_BD = torch.where(head_B[:, None], t_BD - r_BD, h_BD + r_BD)  # where the other end should be
     with torch.no_grad():  # most false triples are beyond the limit, and give no gradient
-        products_BK = (F.embedding(put_BK, tables[0]) @ wanted_BD[:, :, None])[..., 0]
+        products_BK = torch.cat(
+            [
+                (F.embedding(put_CK, tables[0]) @ wanted_CD[:, :, None])[..., 0]
+                for put_CK, wanted_CD in zip(put_BK.split(PART), wanted_BD.split(PART), strict=True)
+            ]
+        )
         far_BK = wanted_BD.square().sum(1, keepdim=True) + 1 - 2 * products_BK  # |wanted - put|^2, for put has length 1
         row_A, column_A = (far_BK < upper).nonzero(as_tuple=True)
     far_A = (F.embedding(row_A, wanted_BD) - F.embedding(put_BK[row_A, column_A], tables[0])).square().sum(1)
