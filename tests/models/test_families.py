@@ -94,7 +94,9 @@ def test_every_shape_preset_has_every_size():
     names = {p.stem for p in (paths.conf_dir() / "model").glob("*.yaml")}
     shapes = {n for n in names if "_target_: xlt.models.build.Pretrained" not in (paths.conf_dir() / "model" / f"{n}.yaml").read_text()}  # fmt: skip
     prefixes = [*PREFIXES, "lstm_", "bilstm_"]
-    assert shapes - {"multilingual_input", "more_languages"} == {f"{prefix}{size}" for prefix in prefixes for size in SIZES}
+    assert shapes - {"multilingual_input", "more_languages"} == {
+        f"{prefix}{size}" for prefix in prefixes for size in SIZES
+    }
 
 
 @torch.no_grad()

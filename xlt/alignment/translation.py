@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from xlt.alignment.csls import unit
 
-
 PART = 1024  # triples whose corruptions are looked up at once: a few MB, which stay in the cache
 
 
