@@ -36,6 +36,11 @@ def said(kind: str, name: str) -> str:
     return (bench().folder / name / f"{kind}.txt").read_text()
 
 
+def encoded(name: str) -> set[str]:
+    """The tables in its cache."""
+    return {p.name for p in (bench().folder / name / "cache" / "encoded").iterdir() if not p.name.startswith(".")}
+
+
 def stale(seed: int, folder: Path) -> bool:
     """A later checkpoint of another run, and an older one half removed, lie in a run's directory: neither is used, and the run ends as if they had not been there."""
     draw, kind = Random(f"stale {seed}"), TRAINED[seed % len(TRAINED)]
@@ -112,7 +117,10 @@ def edited_source(seed: int, folder: Path) -> bool:
         content[place] = ord("z") if content[place] != ord("z") else ord("y")
         file.write_bytes(content)
         os.utime(file, ns=times)
-        return resume.run(bench(), "pretrain", name) == 78 and "data" in said("pretrain", name)
+        before = encoded(name)
+        refused = resume.run(bench(), "pretrain", name) == 78 and "data" in said("pretrain", name)
+        bench().commands["pretrain"] += ["run.overwrite=true"]
+        return refused and resume.run(bench(), "pretrain", name) == 0 and len(encoded(name) - before) == 1
     finally:
         bench().commands["pretrain"] = command
 
