@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+NAMES = sorted(p.name for p in HERE.iterdir() if (p / "runs").is_dir())
 PACE = ["train.steps=12", "train.epochs=null", "train.window=4", "train.max_length=24", "train.batch_size=8", "train.save_every=4", "train.eval_every=6",
         "train.log_every=2", "train.learning_rate=3e-3", "hardware=debug", "run.cache=cache"]  # fmt: skip
 TUNE = ["finetune", "dataset=classification_files", "dataset.root=labelled", "languages.source=[en]", "model=tiny", "model.layers=1", "model.width=8",

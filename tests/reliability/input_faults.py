@@ -10,30 +10,8 @@ from pathlib import Path
 from random import Random
 
 from tests import releases
-from tests.reliability.process_faults import TRAINED, bench, ends_the_same, name_of
+from tests.reliability.process_faults import TRAINED, asking, bench, ends_the_same, name_of, place_of, said, spoil
 from tests.stages import test_resume as resume
-
-
-def spoil(file: Path, draw: Random) -> None:
-    """Flip a bit of it, cut it short or remove it."""
-    content, how = bytearray(file.read_bytes()), draw.choice(["flip", "cut", "remove"])
-    if how == "remove" or not content:
-        file.unlink()
-    elif how == "cut":
-        file.write_bytes(content[: draw.randrange(len(content))])
-    else:
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-        file.write_bytes(content)
-
-
-def place_of(kind: str, name: str) -> Path:
-    """The run directory."""
-    return bench().folder / name / kind / bench().commands[kind][0]
-
-
-def said(kind: str, name: str) -> str:
-    """What the last command printed."""
-    return (bench().folder / name / f"{kind}.txt").read_text()
 
 
 def encoded(name: str) -> set[str]:
@@ -44,14 +22,11 @@ def encoded(name: str) -> set[str]:
 def stale(seed: int, folder: Path) -> bool:
     """A later checkpoint of another run, and an older one half removed, lie in a run's directory: neither is used, and the run ends as if they had not been there."""
     draw, kind = Random(f"stale {seed}"), TRAINED[seed % len(TRAINED)]
-    name, other, command = name_of("stale", seed, folder), name_of("other", seed, folder), bench().commands[kind]
+    name, other = name_of("stale", seed, folder), name_of("other", seed, folder)
     resume.whole(bench(), kind)
-    bench().commands[kind] = [*command, "seed=7"]
-    try:
+    with asking(kind, "seed=7"):
         if resume.run(bench(), kind, other, "update", draw.randint(6, 20)) != -signal.SIGKILL:
             return False
-    finally:
-        bench().commands[kind] = command
     if resume.run(bench(), kind, name, "update", draw.randint(11, 20)) != -signal.SIGKILL:
         return False
     checkpoints = place_of(kind, name) / "checkpoints"
@@ -71,11 +46,9 @@ def damaged_input(seed: int, folder: Path) -> bool:
     source = bench().folder / name / "source"
     shutil.copytree(place_of("finetune", "whole"), source)
     kind = draw.choice(["zero-shot-eval", "inspect", "mine"])
-    command = bench().commands[kind]
-    bench().commands[kind] = [*[a for a in command if not a.startswith("model.init_from")], f"model.init_from={source}"]
     file = draw.choice([p for p in sorted((source / "model").iterdir()) if p.name != "MANIFEST.json"])
     content, kept = file.read_bytes(), source / "kept"
-    try:
+    with asking(kind, f"model.init_from={source}"):
         unfinished = seed % 4 == 3
         (source / "model").rename(kept) if unfinished else spoil(file, draw)
         code = resume.run(bench(), kind, name)
@@ -83,8 +56,6 @@ def damaged_input(seed: int, folder: Path) -> bool:
         nothing = not (place_of(kind, name) / "metrics.json").exists() and "Traceback" not in said(kind, name)
         kept.rename(source / "model") if unfinished else file.write_bytes(content)
         return code == 2 and told and nothing and resume.run(bench(), kind, name) == 0
-    finally:
-        bench().commands[kind] = command
 
 
 def spoiled_cache(seed: int, folder: Path) -> bool:
@@ -102,12 +73,10 @@ def spoiled_cache(seed: int, folder: Path) -> bool:
 def edited_source(seed: int, folder: Path) -> bool:
     """A data file changes by one letter and keeps its size and time: the table of the old text is not used, and an interrupted run refuses to go on."""
     draw, name = Random(f"source {seed}"), name_of("source", seed, folder)
-    command = bench().commands["pretrain"]
-    root = next(a for a in command if a.startswith("dataset.root=")).removeprefix("dataset.root=")
+    root = next(a for a in bench().commands["pretrain"] if a.startswith("dataset.root=")).removeprefix("dataset.root=")
     copy = bench().folder / name / "text"
     shutil.copytree(root, copy)
-    bench().commands["pretrain"] = [*[a for a in command if not a.startswith("dataset.root=")], f"dataset.root={copy}"]
-    try:
+    with asking("pretrain", f"dataset.root={copy}"):
         if resume.run(bench(), "pretrain", name, "update", 7) != -signal.SIGKILL:
             return False
         file = draw.choice(sorted(p for p in copy.rglob("*") if p.is_file() and "train" in p.name))
@@ -119,17 +88,15 @@ def edited_source(seed: int, folder: Path) -> bool:
         os.utime(file, ns=times)
         before = encoded(name)
         refused = resume.run(bench(), "pretrain", name) == 78 and "data" in said("pretrain", name)
-        bench().commands["pretrain"] += ["run.overwrite=true"]
-        return refused and resume.run(bench(), "pretrain", name) == 0 and len(encoded(name) - before) == 1
-    finally:
-        bench().commands["pretrain"] = command
+        with asking("pretrain", "run.overwrite=true"):
+            anew = resume.run(bench(), "pretrain", name)
+        return refused and anew == 0 and len(encoded(name) - before) == 1
 
 
 def released(seed: int, folder: Path) -> bool:
     """A run that an earlier release began is gone on with, and one that it finished scores as it did then."""
-    names = sorted(p.name for p in releases.HERE.iterdir() if (p / "runs").is_dir())
     folder = folder / "left"
-    shutil.copytree(releases.HERE / names[seed % len(names)], folder)
+    shutil.copytree(releases.HERE / releases.NAMES[seed % len(releases.NAMES)], folder)
     codes = [
         releases.xlt(folder, *releases.TUNE, "run.name=cut")[0],
         releases.xlt(folder, *releases.SCORE, "run.name=anew", "model.init_from=runs/done/finetune")[0],

@@ -9,7 +9,8 @@ import fcntl
 import os
 import signal
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -44,6 +45,39 @@ def ends_the_same(kind: str, name: str) -> bool:
     except AssertionError:
         return False
     return True
+
+
+def place_of(kind: str, name: str) -> Path:
+    """The run directory."""
+    return bench().folder / name / kind / bench().commands[kind][0]
+
+
+def said(kind: str, name: str) -> str:
+    """What the last command printed."""
+    return (bench().folder / name / f"{kind}.txt").read_text()
+
+
+@contextmanager
+def asking(kind: str, *more: str) -> Iterator[None]:
+    """The command with these words in place of those that set the same keys."""
+    command, keys = bench().commands[kind], tuple(f"{word.split('=')[0]}=" for word in more)
+    bench().commands[kind] = [*[word for word in command if not word.startswith(keys)], *more]
+    try:
+        yield
+    finally:
+        bench().commands[kind] = command
+
+
+def spoil(file: Path, draw: Random) -> None:
+    """Flip a bit of it, cut it short or remove it."""
+    content, how = bytearray(file.read_bytes()), draw.choice(["flip", "cut", "remove"])
+    if how == "remove" or not content:
+        file.unlink()
+    elif how == "cut":
+        file.write_bytes(content[: draw.randrange(len(content))])
+    else:
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(content)
 
 
 def killed(seed: int, folder: Path) -> bool:
@@ -97,7 +131,7 @@ def stopped(seed: int, folder: Path) -> bool:
     signum, at = draw.choice([signal.SIGTERM, signal.SIGINT]), draw.randint(1, 23)
     if resume.run(bench(), kind, name, "update", at, (signum,)) != 128 + signum:
         return False
-    place = bench().folder / name / kind / bench().commands[kind][0] / "checkpoints" / f"step-{at:08d}"
+    place = place_of(kind, name) / "checkpoints" / f"step-{at:08d}"
     return place.is_dir() and ends_the_same(kind, name)
 
 
@@ -125,18 +159,10 @@ def damaged(seed: int, folder: Path) -> bool:
     kind, name = draw.choice(TRAINED), name_of("damaged", seed, folder)
     if resume.run(bench(), kind, name, "update", 13) != -signal.SIGKILL:
         return False
-    checkpoints = sorted((bench().folder / name / kind / bench().commands[kind][0] / "checkpoints").glob("step-*"))
-    file = draw.choice(sorted(p for p in checkpoints[-1].iterdir() if p.is_file()))
-    content, how = bytearray(file.read_bytes()), draw.choice(["flip", "cut", "remove"])
-    if how == "remove":
-        file.unlink()
-    elif how == "cut":
-        file.write_bytes(content[: draw.randrange(len(content))])
-    else:
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-        file.write_bytes(content)
+    checkpoints = sorted((place_of(kind, name) / "checkpoints").glob("step-*"))
+    spoil(draw.choice(sorted(p for p in checkpoints[-1].iterdir() if p.is_file())), draw)
     same = ends_the_same(kind, name)
-    return same and f"{checkpoints[-1].name} is not used: " in (bench().folder / name / f"{kind}.txt").read_text()
+    return same and f"{checkpoints[-1].name} is not used: " in said(kind, name)
 
 
 def occupied(seed: int, folder: Path) -> bool:
@@ -144,7 +170,7 @@ def occupied(seed: int, folder: Path) -> bool:
     kind, name = TRAINED[seed % len(TRAINED)], name_of("occupied", seed, folder)
     if resume.run(bench(), kind, name, "update", 7) != -signal.SIGKILL:
         return False
-    place = bench().folder / name / kind / bench().commands[kind][0]
+    place = place_of(kind, name)
     before = {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.name != ".lock"}
     with open(place / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -158,15 +184,12 @@ def changed(seed: int, folder: Path) -> bool:
     draw = Random(f"changed {seed}")
     key, value = draw.choice([("train.learning_rate", "1e-2"), ("train.max_grad_norm", "0.5"), ("train.beta1", "0.8"), ("seed", "9"), ("model.dropout", "0.2"),
                               ("train.steps", "25"), ("train.max_length", "20"), ("train.schedule", "cosine")])  # fmt: skip
-    name, command = name_of("changed", seed, folder), bench().commands["pretrain"]
+    name = name_of("changed", seed, folder)
     if resume.run(bench(), "pretrain", name, "update", 7) != -signal.SIGKILL:
         return False
-    bench().commands["pretrain"] = [*[a for a in command if not a.startswith(f"{key}=")], f"{key}={value}"]
-    try:
+    with asking("pretrain", f"{key}={value}"):
         code = resume.run(bench(), "pretrain", name)
-    finally:
-        bench().commands["pretrain"] = command
-    named = f"{key} was" in (bench().folder / name / "pretrain.txt").read_text()
+    named = f"{key} was" in said("pretrain", name)
     return code == 78 and named and ends_the_same("pretrain", name)
 
 

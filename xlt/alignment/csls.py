@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from xlt.alignment.largest import Largest, tiles
+from xlt.alignment.largest import Largest, both_ways, tiles
 
 SCORES = ("cosine", "csls", "ratio", "inverted_softmax")
 
@@ -36,10 +36,7 @@ def mean_similarities(
     x_ND: torch.Tensor, y_MD: torch.Tensor, k: int
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
     """((r_N, r_M), (max_N, max_M)): mean_similarity both ways, and the similarity to the nearest, of one set of products."""
-    of_x, of_y = Largest(len(x_ND), min(k, len(y_MD)), x_ND), Largest(len(y_MD), min(k, len(x_ND)), y_MD)
-    for tile in tiles(x_ND, y_MD):
-        of_x.add(*tile)
-        of_y.add_transposed(*tile)
+    of_x, of_y = both_ways(x_ND, y_MD, k)
     return (of_x.values_NK.mean(1), of_y.values_NK.mean(1)), (of_x.values_NK[:, 0], of_y.values_NK[:, 0])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from xlt.alignment.csls import best
-from xlt.alignment.largest import Largest, tiles
+from xlt.alignment.largest import both_ways
 
 SPARE = 8  # candidates beyond those asked for: the more, the oftener the bound is enough
 BLOCK = 2**23  # products in float64 held at once where all items are scored
@@ -83,10 +83,7 @@ class Index:
 
 def search_both(x: Index, y: Index, top: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
     """(y.search_exactly(items of x, top), x.search_exactly(items of y, top)), of one set of products. Neither is empty."""
-    found = [Largest(len(a), min(top + SPARE, len(b)), a.items_MD) for a, b in ((x, y), (y, x))]
-    for tile in tiles(x.items_MD, y.items_MD):
-        found[0].add(*tile)
-        found[1].add_transposed(*tile)
+    found = both_ways(x.items_MD, y.items_MD, top + SPARE)
     best_of_x, best_of_y = ((each.values_NK, each.indices_NK) for each in found)
     return y._settled(x.items_MD, best_of_x, min(top, len(y))), x._settled(y.items_MD, best_of_y, min(top, len(x)))
 

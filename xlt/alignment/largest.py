@@ -64,6 +64,15 @@ class Largest:
         values_RK[row_U], indices_RK[row_U] = values[:, :k], indices.gather(1, order[:, :k])
 
 
+def both_ways(x_ND: torch.Tensor, y_MD: torch.Tensor, k: int) -> tuple[Largest, Largest]:
+    """Of each row of x the k largest products with rows of y (all, if there are fewer), and of each row of y those with rows of x, of one set of products."""
+    of_x, of_y = Largest(len(x_ND), min(k, len(y_MD)), x_ND), Largest(len(y_MD), min(k, len(x_ND)), y_MD)
+    for tile in tiles(x_ND, y_MD):
+        of_x.add(*tile)
+        of_y.add_transposed(*tile)
+    return of_x, of_y
+
+
 def _bound(scores: torch.Tensor, k: int, dim: int) -> torch.Tensor:
     """Of each row a number that k of its scores at least are above, and few more: the k-th largest of its groups' largest, or the next number below."""
     slots = scores.shape[dim] // GROUP

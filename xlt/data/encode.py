@@ -146,7 +146,7 @@ def encode(
         if (done := _whole(place)) is None:
             with files.disk(place):
                 build(place, read(), texts, tokenizer, lambda: _whole(place) is not None, annotate)
-            done = _whole(place)
+            done = Done.read(place / "meta.json", exact=True)
     except BadRow as error:
         raise DataError(f"{where(error.row)}: {error}") from None
     if done.rows == 0:

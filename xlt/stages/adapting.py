@@ -181,11 +181,12 @@ def languages_apart(cfg, train: Callable) -> float:
     directory = RunDirectory.open(cfg.run.dir, cfg.stage, cfg.resolved, cfg.run.overwrite)
     codes = choose_languages(cfg.languages.train, cfg.dataset, objective.view, "train", "languages.train")
     there = _extended(cfg, codes)
-    node = cfg.model if there is None else there.node(cfg.model)
+    moved = {} if there is None else {"model": there.node(cfg.model)}
+    node = moved.get("model", cfg.model)
     found, lineage = {}, {}
     for number, code in enumerate(codes, 1):
         screen.say(f"adapter {number} of {len(codes)}: {code}")
-        one = below(cfg, code, languages=replace(cfg.languages, train=[code]), model=node)
+        one = below(cfg, code, languages=replace(cfg.languages, train=[code]), **moved)
         done(lambda one=one: train(one), screen)
         found[code] = json.loads((Path(one.run.dir) / "metrics.json").read_text(encoding="utf-8"))
         lineage[code] = json.loads((Path(one.run.dir) / "manifest.json").read_text(encoding="utf-8"))["lineage"]
@@ -233,10 +234,10 @@ def _extended(cfg, codes: list[str]) -> folder.Found | None:
             f"languages.train: {', '.join(twice)} has an adapter in {cfg.model.init_from} already, where others can be added; leave it out, or learn it anew on "
             f"the model below, {there.base}"
         )
-    asked = replace(there, facts={**there.facts, "fields": asdict(cfg.adapter)})
-    if asked.shape != there.shape:
+    asked = folder.shape_of(cfg.adapter.name, asdict(cfg.adapter))
+    if asked != there.shape:
         raise ConfigError(
-            f"adapter: {asked.shape} is not the shape of those in {cfg.model.init_from} ({there.shape}); all on a model have one, so take that"
+            f"adapter: {asked} is not the shape of those in {cfg.model.init_from} ({there.shape}); all on a model have one, so take that"
         )
     return there
 

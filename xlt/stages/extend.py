@@ -133,6 +133,7 @@ def lines_of(cfg, code: str) -> list[str]:
 
 
 def sample_of(cfg, codes: list[str], others: list[str]) -> list[str]:
+    """Some CHECKED lines of the old languages, or of the new ones where no others are given."""
     return [
         text
         for code in (others or codes)[:CHECKED]

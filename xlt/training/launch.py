@@ -81,7 +81,7 @@ def start(hardware, command: list[str]) -> float | None:
             os.environ.pop(RESULT)
             if outer is not None:  # a sweep waits for it
                 os.environ[RESULT] = outer
-        return float(result.read_text()) if result.exists() else None
+        return _left(result)
 
 
 def apart(command: list[str], directory: str, stopped: Callable[[], int | None]) -> float | None:
@@ -127,7 +127,10 @@ def _result(directory: str) -> Path:
 
 def result_of(directory: str) -> float | None:
     """What a finished job of a sweep returned."""
-    place = _result(directory)
+    return _left(_result(directory))
+
+
+def _left(place: Path) -> float | None:
     return float(place.read_text()) if place.exists() else None
 
 

@@ -73,10 +73,8 @@ class Found:
 
     @property
     def shape(self) -> str:
-        """What adapters on one model have in common."""
-        fields = self.facts["fields"]
-        sizes = [f"{name}={fields[name]}" for name in ("reduction", "invertible_reduction") if name in fields]
-        return " ".join([self.facts["kind"], *sizes])
+        """See `shape_of`."""
+        return shape_of(self.facts["kind"], self.facts["fields"])
 
     @property
     def languages(self) -> list[str]:
@@ -94,6 +92,12 @@ class Found:
         """The adapter, as it was trained, on the base."""
         kind = KINDS[self.facts["kind"]](**self.facts["fields"])
         attach(kind, model, self.facts["base"], 0, self.facts["languages"]).read(self.place)
+
+
+def shape_of(kind: str, fields: dict[str, Any]) -> str:
+    """What all adapters of languages on one model have in common."""
+    sizes = [f"{name}={fields[name]}" for name in ("reduction", "invertible_reduction") if name in fields]
+    return " ".join([kind, *sizes])
 
 
 def find(init_from: str | None, languages_from: str | None = None) -> Found | None:
